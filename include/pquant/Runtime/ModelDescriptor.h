@@ -1,0 +1,166 @@
+//===- ModelDescriptor.h - What generated code and the runtime agree on ---===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Every compiled artifact holds one constant `PQuantModelDescriptor`, returned
+// by `pquant_model_descriptor()` (or `<prefix>_model_descriptor()` when a
+// symbol prefix was asked for). The compiler writes it, the runtime reads it.
+// Plain C, no pointers into anything but constants of the artifact itself.
+// Any change of a struct here changes PQUANT_ABI_VERSION.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_RUNTIME_MODELDESCRIPTOR_H
+#define PQUANT_RUNTIME_MODELDESCRIPTOR_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PQUANT_ABI_VERSION 1
+/// The largest rank of an input or output.
+#define PQUANT_MAX_RANK 8
+
+/// Element types, in the order of the descriptor's `dtype` field. `bool` is one
+/// byte a value, 0 or 1.
+typedef enum PQuantDType {
+  PQUANT_FLOAT32 = 0,
+  PQUANT_FLOAT64 = 1,
+  PQUANT_FLOAT16 = 2,
+  PQUANT_BFLOAT16 = 3,
+  PQUANT_INT8 = 4,
+  PQUANT_INT16 = 5,
+  PQUANT_INT32 = 6,
+  PQUANT_INT64 = 7,
+  PQUANT_UINT8 = 8,
+  PQUANT_UINT16 = 9,
+  PQUANT_UINT32 = 10,
+  PQUANT_UINT64 = 11,
+  PQUANT_BOOL = 12,
+} PQuantDType;
+
+/// One input or output of an entry point.
+typedef struct PQuantTensorSpec {
+  const char *name;  ///< name in the model file
+  int32_t dtype;     ///< a PQuantDType
+  int32_t rank;      ///< 0 to PQUANT_MAX_RANK
+  /// `rank` sizes; -1 where the size is known at run time only.
+  const int64_t *sizes;
+  /// `rank` names of symbolic sizes, "" where the size is static or unnamed.
+  /// Equal names within one entry point mean equal sizes.
+  const char *const *sizeNames;
+} PQuantTensorSpec;
+
+/// A memref descriptor as MLIR lays it out, at the largest rank: strides follow
+/// the sizes at index `rank`, so `extents` holds sizes[rank], strides[rank].
+typedef struct PQuantMemRef {
+  void *allocated;
+  void *aligned;
+  int64_t offset;
+  int64_t extents[2 * PQUANT_MAX_RANK];
+} PQuantMemRef;
+
+/// Runs one entry point on one instruction set. `weights` is the base of the
+/// weight blob; `args` holds pointers to one PQuantMemRef per input; `results`
+/// pointers to one PQuantMemRef per output, which the function fills. Result
+/// buffers belong to the caller (free by pquant_rt_free of `allocated`).
+typedef void (*PQuantEntryFn)(const void *weights, PQuantMemRef *const *args,
+                              PQuantMemRef *const *results);
+
+/// An entry point: a function of the model.
+typedef struct PQuantEntry {
+  const char *name;
+  int32_t numInputs;
+  int32_t numOutputs;
+  const PQuantTensorSpec *inputs;
+  const PQuantTensorSpec *outputs;
+  const PQuantEntryFn *functions; ///< one per instruction-set level
+} PQuantEntry;
+
+/// Kinds of kernel that `--self-test` can drive.
+typedef enum PQuantKernelKind {
+  PQUANT_KERNEL_QUANTIZE = 0,
+  PQUANT_KERNEL_BINARY_LINEAR = 1,
+  PQUANT_KERNEL_INT8_LINEAR = 2,
+  PQUANT_KERNEL_FLOAT_LINEAR = 3,
+  PQUANT_KERNEL_EXPERT_LINEAR = 4,
+} PQuantKernelKind;
+
+/// One kernel at every level. `functions[level]` is MLIR's C interface of the
+/// kernel (pointers to memref descriptors, see docs/Layout.md for the shapes).
+typedef struct PQuantKernel {
+  const char *name;
+  int32_t kind; ///< a PQuantKernelKind
+  /// PQUANT_KERNEL_QUANTIZE: the rounding formula (#pquant.formula's number);
+  /// linear kernels: 1 when the result is added to the output.
+  int32_t variant;
+  const void *const *functions; ///< one per level
+} PQuantKernel;
+
+/// An instruction-set level, weakest first; level 0 runs on every CPU of the
+/// architecture and is the oracle of the self-test.
+typedef struct PQuantLevel {
+  const char *name;     ///< "generic", "avx2", "avx512", ...
+  const char *features; ///< what the CPU must have, comma-separated LLVM names
+} PQuantLevel;
+
+/// One linear layer, for `--info` and reports.
+typedef struct PQuantLinearInfo {
+  const char *name;
+  int64_t rows, columns;
+  double bitsPerWeight;
+} PQuantLinearInfo;
+
+typedef struct PQuantModelDescriptor {
+  uint32_t abiVersion;
+  uint32_t numLevels;
+  const char *modelName;
+  const char *producer; ///< "pquant <version>" and the flags of the compile
+  const char *triple;
+  const PQuantLevel *levels;
+  const PQuantEntry *entries;
+  uint32_t numEntries;
+  uint32_t numKernels;
+  const PQuantKernel *kernels;
+  const void *weights; ///< 64-byte aligned
+  uint64_t weightBytes;
+  const PQuantLinearInfo *linears;
+  uint32_t numLinears;
+  uint32_t reserved;
+} PQuantModelDescriptor;
+
+/// The artifact's one exported symbol beside the C API of Runtime.h.
+const PQuantModelDescriptor *pquant_model_descriptor(void);
+
+//===----------------------------------------------------------------------===//
+// What generated code calls
+//===----------------------------------------------------------------------===//
+
+/// Aligned memory (64 bytes) from the runtime's caching allocator.
+void *_mlir_memref_to_llvm_alloc(uint64_t bytes);
+void _mlir_memref_to_llvm_free(void *pointer);
+
+/// Calls `body(args, begin, end)` on contiguous, disjoint ranges that cover
+/// [0, count), each at least `grain` long where possible, on the threads of
+/// the current call. Serial when count <= grain or inside a parallel region.
+typedef void (*PQuantParallelBody)(void *args, int64_t begin, int64_t end);
+void pquant_rt_parallel_for(PQuantParallelBody body, void *args, int64_t count,
+                            int64_t grain);
+
+/// A failed run-time check of the model: ends the current run with an error of
+/// that message. Does not return. Never called inside a parallel region.
+void pquant_rt_fail(const char *message);
+
+/// Memory allocated by generated code and not yet freed is released when a run
+/// ends by pquant_rt_fail.
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // PQUANT_RUNTIME_MODELDESCRIPTOR_H
