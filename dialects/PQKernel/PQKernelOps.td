@@ -1,0 +1,147 @@
+//===- PQKernelOps.td - Operations of the pqk dialect ------*- tablegen -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_DIALECTS_PQKERNEL_OPS_TD
+#define PQUANT_DIALECTS_PQKERNEL_OPS_TD
+
+include "dialects/PQKernel/PQKernelBase.td"
+include "dialects/PQuant/PQuantAttrs.td"
+
+def PQKernel_QuantizeOp : PQKernel_Op<"quantize"> {
+  let summary = "quantise rows to INT8";
+  let description = [{
+    For each of the M rows of `input` (M x K, f32): `values` (M x Kp, i8, Kp = K rounded up to a multiple of 64, padding
+    0), `scale` (M, f32, the dequantisation step) and `sum` (M, i32, the sum of the row's values), by `quantizer` (its
+    description gives the exact arithmetic).
+
+    Constraints:
+    (C1) `values` has K rounded up to a multiple of 64 columns.
+    (C2) the row counts agree.
+  }];
+  let arguments = (ins PQKernel_Matrix<F32, 2>:$input, PQKernel_Matrix<I8, 2>:$values, PQKernel_Matrix<F32, 1>:$scale,
+                       PQKernel_Matrix<I32, 1>:$sum, PQuant_QuantizerAttr:$quantizer);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $input `:` type($input) `)` `outs` `(` $values `,` $scale `,` $sum `:` type($values) `,` type($scale) `,`
+    type($sum) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return ::mlir::MutableOperandRange(getOperation(), 1, 3); }
+  }];
+}
+
+def PQKernel_BinaryLinearOp : PQKernel_Op<"binary_linear"> {
+  let summary = "1-bit matrix times quantised rows";
+  let description = [{
+    With K = `columns`, acc the exact int32 sum over k of `input[m, k] * W[n, k]`, W in layout d16 of `weight`:
+    `y[m, n] = float(acc) * (scale[m] * weight_scale[n])`, added to `output[m, n]` when `accumulate`.
+    `input`, `scale`, `sum` come from `pqk.quantize`; `input` has K rounded up to 64 columns, `weight` is flat bytes,
+    `weight_scale` has N elements, `output` is M x N.
+  }];
+  let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I32, 1>:$sum,
+                       PQKernel_Matrix<I8, 1>:$weight, PQKernel_Matrix<F32, 1>:$weightScale,
+                       PQKernel_Matrix<F32, 2>:$output, I64Attr:$columns, UnitAttr:$accumulate);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $scale `,` $sum `,` $weight `,` $weightScale `:` type($input) `,` type($scale) `,` type($sum)
+    `,` type($weight) `,` type($weightScale) `)` `outs` `(` $output `:` type($output) `)` (`accumulate` $accumulate^)?
+    attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputMutable(); }
+  }];
+}
+
+def PQKernel_Int8LinearOp : PQKernel_Op<"int8_linear"> {
+  let summary = "INT8 matrix times quantised rows";
+  let description = [{
+    As `pqk.binary_linear` with W in layout i8x16x4; `row_sum[n]` (i32) is the sum over k of `W[n, k]`, which kernels
+    need that bias the activations by 128.
+  }];
+  let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I8, 1>:$weight,
+                       PQKernel_Matrix<I32, 1>:$rowSum, PQKernel_Matrix<F32, 1>:$weightScale,
+                       PQKernel_Matrix<F32, 2>:$output, I64Attr:$columns, UnitAttr:$accumulate);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $scale `,` $weight `,` $rowSum `,` $weightScale `:` type($input) `,` type($scale) `,`
+    type($weight) `,` type($rowSum) `,` type($weightScale) `)` `outs` `(` $output `:` type($output) `)`
+    (`accumulate` $accumulate^)? attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputMutable(); }
+  }];
+}
+
+def PQKernel_ExpertLinearOp : PQKernel_Op<"expert_linear"> {
+  let summary = "INT8 matrix chosen for each row, times quantised rows";
+  let description = [{
+    As `pqk.int8_linear`, row m with expert e = `index[m]`: `weight` holds E matrices of N x K in layout i8x16x4 one
+    after another, `row_sum` and `weight_scale` are E x N.
+  }];
+  let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I64, 1>:$index,
+                       PQKernel_Matrix<I8, 1>:$weight, PQKernel_Matrix<I32, 2>:$rowSum,
+                       PQKernel_Matrix<F32, 2>:$weightScale, PQKernel_Matrix<F32, 2>:$output, I64Attr:$columns,
+                       UnitAttr:$accumulate);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $scale `,` $index `,` $weight `,` $rowSum `,` $weightScale `:` type($input) `,` type($scale)
+    `,` type($index) `,` type($weight) `,` type($rowSum) `,` type($weightScale) `)` `outs` `(` $output `:` type($output)
+    `)` (`accumulate` $accumulate^)? attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputMutable(); }
+  }];
+}
+
+def PQKernel_FloatLinearOp : PQKernel_Op<"float_linear"> {
+  let summary = "float32 matrix times float32 rows";
+  let description = [{
+    `output[m, n] = sum_k input[m, k] * W[n, k]`, W in layout f32x16 of `weight` (flat floats). The order of the sum is the
+    level's own; levels agree to 1e-4 relative.
+  }];
+  let arguments = (ins PQKernel_Matrix<F32, 2>:$input, PQKernel_Matrix<F32, 1>:$weight, PQKernel_Matrix<F32, 2>:$output);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $weight `:` type($input) `,` type($weight) `)` `outs` `(` $output `:` type($output) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputMutable(); }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Parallelism
+//===----------------------------------------------------------------------===//
+
+def PQKernel_ParallelOp : Op<PQKernel_Dialect, "parallel", [
+    SingleBlock, RecursiveMemoryEffects, NoTerminator]> {
+  let summary = "a range shared out between threads";
+  let description = [{
+    Runs the region on contiguous, disjoint ranges [begin, end) that cover [0, `count`), each at least `grain` long where
+    possible, in any order and on any thread. `begin` and `end` are the region's arguments. Values from above may be
+    used; memory written by one range must not be touched by another. Becomes one runtime call.
+
+    Example:
+    ```mlir
+    pqk.parallel (%begin, %end) in %count grain %grain {
+      scf.for %i = %begin to %end step %c1 { ... }
+    }
+    ```
+  }];
+  let arguments = (ins Index:$count, Index:$grain);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let skipDefaultBuilders = 1;
+  let builders = [
+    OpBuilder<(ins "::mlir::Value":$count, "::mlir::Value":$grain,
+      CArg<"::llvm::function_ref<void(::mlir::OpBuilder &, ::mlir::Location, ::mlir::Value, ::mlir::Value)>">:$build)>
+  ];
+}
+
+#endif // PQUANT_DIALECTS_PQKERNEL_OPS_TD

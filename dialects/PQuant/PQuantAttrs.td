@@ -1,0 +1,152 @@
+//===- PQuantAttrs.td - Attributes of the pquant dialect ---*- tablegen -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_DIALECTS_PQUANT_ATTRS_TD
+#define PQUANT_DIALECTS_PQUANT_ATTRS_TD
+
+include "dialects/PQuant/PQuantBase.td"
+include "dialects/PQuant/PQuantInterfaces.td"
+include "mlir/IR/TensorEncoding.td"
+
+class PQuant_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<PQuant_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+//===----------------------------------------------------------------------===//
+// Quantiser
+//===----------------------------------------------------------------------===//
+
+def PQuant_Formula : I32Enum<"Formula", "the arithmetic that feeds the rounding of an AbsMax quantiser", [
+    I32EnumCase<"MulRecip", 0, "mul_recip">,
+    I32EnumCase<"MulDiv", 1, "mul_div">,
+    I32EnumCase<"Div", 2, "div">]> {
+  let cppNamespace = "::pquant";
+}
+
+def PQuant_Guard : I32Enum<"Guard", "how an AbsMax quantiser keeps away from a division by zero", [
+    I32EnumCase<"Max", 0, "max">,
+    I32EnumCase<"Add", 1, "add">]> {
+  let cppNamespace = "::pquant";
+}
+
+def PQuant_QuantizerAttr : PQuant_Attr<"Quantizer", "quantizer"> {
+  let summary = "AbsMax quantisation of rows to INT8, exact in float32";
+  let description = [{
+    Every operation below is one correctly rounded float32 operation, in this order, so that the integers are those of
+    the framework that trained the model:
+
+    ```
+    a = max_k |x[k]|                                  (NaN propagates)
+    m = guard == max ? max(a, eps) : a + eps
+    mul_recip:  g = (1 / m) * qmax;  v[k] = x[k] * g;  step = 1 / g
+    mul_div:    g = qmax / m;        v[k] = x[k] * g;  step = 1 / g
+    div:        d = m / qmax;        v[k] = x[k] / d;  step = d
+    q[k] = clamp(roundeven(v[k]), qmin, qmax)
+    ```
+
+    `step` is the dequantisation step: `x[k]` is about `q[k] * step`. The default is `eps = 1e-5`, `guard = max`,
+    `qmin = -128`, `qmax = 127` (pQuant, arXiv 2602.22592, AbsMax).
+
+    Example: `#pquant.quantizer<mul_recip, eps = 1.000000e-05>`
+  }];
+  let parameters = (ins
+    EnumParameter<PQuant_Formula>:$formula,
+    APFloatParameter<"float32 guard against a maximum of zero">:$eps,
+    DefaultValuedParameter<"::pquant::Guard", "::pquant::Guard::Max">:$guard,
+    DefaultValuedParameter<"int64_t", "-128">:$qmin,
+    DefaultValuedParameter<"int64_t", "127">:$qmax);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Storage layout
+//===----------------------------------------------------------------------===//
+
+def PQuant_LayoutKind : I32Enum<"LayoutKind", "storage layouts of weight matrices (docs/Layout.md)", [
+    I32EnumCase<"D16", 0, "d16">,
+    I32EnumCase<"I8x16x4", 1, "i8x16x4">,
+    I32EnumCase<"F32x16", 2, "f32x16">]> {
+  let cppNamespace = "::pquant";
+}
+
+def PQuant_LayoutAttr : PQuant_Attr<"Layout", "layout",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "the physical layout of a weight matrix, as the encoding of its tensor type";
+  let description = [{
+    A tensor of type `tensor<NxKxi1, #pquant.layout<d16>>` has the values of a plain `tensor<NxKxi1>`; its bytes in memory
+    follow the layout. `docs/Layout.md` is the specification, `pquant/Layout/` the implementation.
+
+    - `d16` (i1): `[ceil(N/16)][ceil(K/32)][16]` little-endian 32-bit words; bit b of word r of block (i, j) is
+      `W[16i + r][32j + b]`. Rows are padded to a multiple of 16 and columns to a multiple of 64 with 0 bits.
+
+      ```
+      word:     r=0            r=1                 r=15
+      block  |W[16i][32j..]|W[16i+1][32j..]| ... |W[16i+15][32j..]|   64 bytes, next block: j + 1
+      ```
+
+    - `i8x16x4` (i8): `[ceil(N/16)][ceil(K/4)][16][4]` bytes; byte (r, c) of block (i, j) is `W[16i + r][4j + c]`; padded
+      with zeros to 16 rows and a multiple of 64 columns.
+    - `f32x16` (f32): `[ceil(N/16)][K][16]` floats; lane r of (i, k) is `W[16i + r][k]`; rows padded with zeros.
+
+    A stack of E matrices (rank 3) is E such matrices one after another.
+  }];
+  let parameters = (ins EnumParameter<PQuant_LayoutKind>:$kind);
+  let assemblyFormat = "`<` $kind `>`";
+  let extraClassDeclaration = [{
+    /// Bytes that a matrix (or stack of matrices) of this static shape takes.
+    int64_t getStorageBytes(::llvm::ArrayRef<int64_t> shape) const;
+    /// The tensor type of the raw bytes: `tensor<bytes x i8>`, or f32 elements for `f32x16`.
+    ::mlir::RankedTensorType getStorageType(::mlir::RankedTensorType type) const;
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Target
+//===----------------------------------------------------------------------===//
+
+def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
+  let summary = "one instruction-set level of a target";
+  let description = [{
+    `name` is what the user sees and what suffixes symbols; `cpu` and `features` (comma-separated, each with `+` or `-`)
+    are given to LLVM for every function of this level; `requires` is the list of LLVM feature names without `+` that the
+    runtime looks for; `vector_bits` is the preferred vector width.
+
+    Example: `#pquant.level<"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma,f16c,bmi2", vector_bits = 256>`
+  }];
+  let parameters = (ins
+    StringRefParameter<>:$name,
+    StringRefParameter<>:$cpu,
+    StringRefParameter<>:$features,
+    StringRefParameter<>:$requirements,
+    "int64_t":$vectorBits);
+  let assemblyFormat = [{
+    `<` $name `,` `cpu` `=` $cpu `,` `features` `=` $features `,` `requires` `=` $requirements `,`
+        `vector_bits` `=` $vectorBits `>`
+  }];
+  let extraClassDeclaration = [{
+    /// Whether the level has a feature, by its LLVM name ("avx512vnni").
+    bool hasFeature(::llvm::StringRef feature) const;
+  }];
+}
+
+def PQuant_TargetAttr : PQuant_Attr<"Target", "target"> {
+  let summary = "the machine that a module is compiled for, as the module attribute `pquant.target`";
+  let description = [{
+    The LLVM triple and the instruction-set levels, weakest first; code is generated once for each and chosen when the
+    artifact is loaded. Level 0 must run on every CPU of the architecture unless the user asked for one CPU.
+    Targets implement `LayoutChooserInterface` for it.
+  }];
+  let parameters = (ins
+    StringRefParameter<>:$triple,
+    ArrayRefParameter<"::pquant::LevelAttr">:$levels);
+  let assemblyFormat = "`<` $triple `,` `levels` `=` `[` $levels `]` `>`";
+  let genVerifyDecl = 1;
+}
+
+#endif // PQUANT_DIALECTS_PQUANT_ATTRS_TD
