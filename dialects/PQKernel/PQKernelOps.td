@@ -140,7 +140,7 @@ def PQKernel_ParallelOp : Op<PQKernel_Dialect, "parallel", [
   let skipDefaultBuilders = 1;
   let builders = [
     OpBuilder<(ins "::mlir::Value":$count, "::mlir::Value":$grain,
-      CArg<"::llvm::function_ref<void(::mlir::OpBuilder &, ::mlir::Location, ::mlir::Value, ::mlir::Value)>">:$build)>
+      CArg<"::llvm::function_ref<void(::mlir::OpBuilder &, ::mlir::Location, ::mlir::Value, ::mlir::Value)>">:$bodyBuilder)>
   ];
 }
 

@@ -98,6 +98,8 @@ function(add_pquant_tool name)
   if(NOT ARG_NO_PCH)
     target_link_libraries(${name} PRIVATE MLIR LLVM)
     add_dependencies(${name} mlir-headers)
+    # The precompiled header was made with -fPIC; CMake would give -fPIE here.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     pquant_use_pch(${name})
   endif()
 endfunction()

@@ -1,0 +1,44 @@
+//===- PQuantDialect.h - The pquant dialect ---------------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Everything of the pquant dialect: enums, attributes, interfaces and ops.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_DIALECTS_PQUANT_DIALECT_H
+#define PQUANT_DIALECTS_PQUANT_DIALECT_H
+
+#include "pquant/Support/LLVM.h"
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/TensorEncoding.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/PQuant/PQuantEnums.h.inc"
+
+#include "dialects/PQuant/PQuantDialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/PQuant/PQuantAttrs.h.inc"
+
+// The interfaces name attributes of ours, so they come after them.
+#include "dialects/PQuant/PQuantAttrInterfaces.h.inc"
+#include "dialects/PQuant/PQuantOpInterfaces.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/PQuant/PQuantOps.h.inc"
+
+namespace pquant {
+/// Name of the module attribute that holds the `#pquant.target`.
+inline constexpr StringRef kTargetAttrName = "pquant.target";
+} // namespace pquant
+
+#endif // PQUANT_DIALECTS_PQUANT_DIALECT_H
