@@ -8,6 +8,7 @@
 #ifndef PQUANT_DIALECTS_PQUANT_BASE_TD
 #define PQUANT_DIALECTS_PQUANT_BASE_TD
 
+include "dialects/PQuant/PQuantInterfaces.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
@@ -33,6 +34,14 @@ class PQuant_Op<string mnemonic, list<Trait> traits = []>
     : Op<PQuant_Dialect, mnemonic, !listconcat([Pure], traits)> {
   let hasVerifier = 1;
 }
+
+/// An op whose definition `--pquant-decompose` can write out.
+class PQuant_DecomposableOp<string mnemonic, list<Trait> traits = []>
+    : PQuant_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<PQuant_DecomposableOpInterface>], traits)>;
+
+/// The same, with result types that follow from the operands.
+class PQuant_InferringOp<string mnemonic, list<Trait> traits = []>
+    : PQuant_DecomposableOp<mnemonic, !listconcat([InferTypeOpAdaptor], traits)>;
 
 class PQuant_RankedTensor<Type element, int rank, string descr>
     : Type<And<[RankedTensorOf<[element]>.predicate, HasAnyRankOfPred<[rank]>]>, descr,

@@ -1,0 +1,40 @@
+"""lit configuration of pquant: which files are tests, and what they may run."""
+
+import os
+import platform
+
+import lit.formats
+from lit.llvm import llvm_config
+
+config.name = "PQUANT"
+config.test_format = lit.formats.ShTest(not llvm_config.use_lit_shell)
+config.suffixes = [".mlir", ".test", ".onnxtext"]
+config.excludes = ["Inputs", "CMakeLists.txt", "lit.cfg.py", "lit.site.cfg.py"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.pquant_binary_dir, "test")
+
+llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "LD_LIBRARY_PATH"])
+llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
+llvm_config.with_environment("PATH", config.pquant_tools_dir, append_path=True)
+config.environment["LC_ALL"] = "C"
+config.environment["FILECHECK_OPTS"] = "-enable-var-scope --allow-unused-prefixes=false"
+
+config.substitutions += [
+    ("%python", config.python_executable),
+    ("%pquant_src_root", config.pquant_source_dir),
+    ("%pquant_obj_root", config.pquant_binary_dir),
+    (
+        "%runner_libs",
+        ",".join(
+            os.path.join(config.llvm_lib_dir, "lib" + name + config.llvm_shlib_ext)
+            for name in ("mlir_runner_utils", "mlir_c_runner_utils")
+        ),
+    ),
+]
+
+# Every tool that is built, and what the host can run.
+if os.path.isdir(config.pquant_tools_dir):
+    config.available_features.update(os.listdir(config.pquant_tools_dir))
+if os.path.exists(os.path.join(config.llvm_tools_dir, "mlir-runner")):
+    config.available_features.add("mlir-runner")
+config.available_features.add("host-" + platform.machine())
