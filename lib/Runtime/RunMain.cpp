@@ -12,7 +12,7 @@
 #include "RunModel.h"
 #include "Compare.h"
 #include "Info.h"
-#include "Npz.h"
+#include "Select.h"
 
 #include "pquant/Runtime/RunMain.h"
 
@@ -30,37 +30,33 @@ static int fail(const Options &options, const char *message) {
   return 1;
 }
 
-/// Whether the arrays are called <prefix>0, <prefix>1, ... in some order.
-static bool arePositional(const ArrayFile &file, const char *prefix) {
-  for (int32_t i = 0; i < file.count; ++i) {
-    Text name;
-    name.append("%s%d", prefix, i);
-    if (!file.find(name.data))
-      return false;
-  }
-  return file.count;
-}
+namespace {
+/// The arrays of a file that belong to one side of an entry point.
+struct Selection {
+  ArrayFile file;
+  PQuantTensor *tensors = nullptr;
+  int32_t count = 0;
 
-/// Gives positional arrays the names of the specs at their positions. A file
-/// that names a spec is left as it is: "in0" may be an input's real name.
-static bool namePositional(ArrayFile &file, const char *prefix,
-                           const PQuantTensorSpec *specs, int32_t count) {
-  if (!arePositional(file, prefix))
-    return true;
-  for (int32_t i = 0; i < count; ++i)
-    if (file.find(specs[i].name))
-      return true;
-  for (int32_t i = 0; i < file.count; ++i) {
-    int position = atoi(file.arrays[i].name + strlen(prefix));
-    if (position >= count)
-      continue;
-    char *name = strdup(specs[position].name);
-    if (!name)
-      return false;
-    free(const_cast<char *>(file.arrays[i].name));
-    file.arrays[i].name = name;
+  Selection() = default;
+  Selection(const Selection &) = delete;
+  ~Selection() { free(tensors); }
+  bool read(const char *path, const Side &side, const Side &other,
+            Text &error);
+};
+} // namespace
+
+bool Selection::read(const char *path, const Side &side, const Side &other,
+                     Text &error) {
+  if (!readNpz(path, file, error))
+    return false;
+  tensors = static_cast<PQuantTensor *>(
+      calloc(size_t(side.count) + 1, sizeof(PQuantTensor)));
+  if (!tensors) {
+    error.append("out of memory");
+    return false;
   }
-  return true;
+  count = selectArrays(file, path, side, other, tensors, error);
+  return count >= 0;
 }
 
 //===----------------------------------------------------------------------===//
@@ -82,7 +78,7 @@ static int compareDoubles(const void *a, const void *b) {
 /// Runs once, then, with --repeat, again and again with a clock. `results` are
 /// those of the last run.
 static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
-                      const ArrayFile &inputs, PQuantResults *&results) {
+                      const Selection &inputs, PQuantResults *&results) {
   double *times = static_cast<double *>(
       calloc(size_t(options.repeat) + 1, sizeof(double)));
   if (!times)
@@ -91,7 +87,7 @@ static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
     pquant_free_results(results);
     double start = now();
     PQuantStatus status =
-        pquant_run(model, entry, inputs.arrays, inputs.count, &results);
+        pquant_run(model, entry, inputs.tensors, inputs.count, &results);
     times[i] = now() - start;
     if (status != PQUANT_OK) {
       free(times);
@@ -113,14 +109,6 @@ static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
 // Outputs
 //===----------------------------------------------------------------------===//
 
-static const PQuantTensor *findResult(const PQuantResults *results,
-                                      const char *name) {
-  for (int32_t i = 0; i < pquant_num_results(results); ++i)
-    if (!strcmp(pquant_get_result(results, i)->name, name))
-      return pquant_get_result(results, i);
-  return nullptr;
-}
-
 /// Compares one output and prints its line; false beyond the tolerance.
 static bool compareOutput(const Options &options, const PQuantTensor &expected,
                           const PQuantTensor &got) {
@@ -139,38 +127,34 @@ static bool compareOutput(const Options &options, const PQuantTensor &expected,
 
 static int compareOutputs(const Options &options, const PQuantEntry &entry,
                           const PQuantResults *results) {
-  ArrayFile file;
+  Selection expected;
   Text error;
-  if (!readNpz(options.expect, file, error))
+  if (!expected.read(options.expect, outputsOf(entry), inputsOf(entry), error))
     return fail(options, error.data);
-  if (!namePositional(file, "out", entry.outputs, entry.numOutputs))
-    return fail(options, "out of memory");
-  if (!file.count) {
-    error.append("'%s' holds no array to compare with", options.expect);
+  if (!expected.count) {
+    error.append("'%s' holds no output of entry point '%s'", options.expect,
+                 entry.name);
     return fail(options, error.data);
   }
   int failures = 0;
-  for (int32_t i = 0; i < file.count; ++i) {
-    const PQuantTensor &expected = file.arrays[i];
-    const PQuantTensor *got = findResult(results, expected.name);
-    Text reason;
-    if (!got) {
-      reason.append("'%s': entry point '%s' has no output '%s'",
-                    options.expect, entry.name, expected.name);
-      return fail(options, reason.data);
+  int32_t next = 0; // both are in the entry's order
+  for (int32_t i = 0; i < entry.numOutputs; ++i) {
+    const PQuantTensor &got = *pquant_get_result(results, i);
+    const PQuantTensor &wanted = expected.tensors[next];
+    if (next == expected.count || strcmp(wanted.name, got.name)) {
+      printf("%s: not in '%s', not compared\n", got.name, options.expect);
+      continue;
     }
-    reason.append("'%s': output '%s': ", options.expect, expected.name);
-    if (!sameKind(expected, *got, reason))
+    ++next;
+    Text reason;
+    reason.append("'%s': output '%s': ", options.expect, got.name);
+    if (!sameKind(wanted, got, reason))
       return fail(options, reason.data);
-    failures += !compareOutput(options, expected, *got);
+    failures += !compareOutput(options, wanted, got);
   }
-  for (int32_t i = 0; i < entry.numOutputs; ++i)
-    if (!file.find(entry.outputs[i].name))
-      printf("%s: not in '%s', not compared\n", entry.outputs[i].name,
-             options.expect);
   if (!failures)
     return 0;
-  error.append("%d of %d outputs differ from '%s'", failures, file.count,
+  error.append("%d of %d outputs differ from '%s'", failures, expected.count,
                options.expect);
   return fail(options, error.data);
 }
@@ -212,12 +196,11 @@ static int runOnFiles(const Options &options, PQuantModel *model) {
     fail(options, "expected --inputs F.npz, --info or --self-test; see --help");
     return 2;
   }
-  ArrayFile inputs;
+  Selection inputs;
   Text error;
-  if (options.inputs && !readNpz(options.inputs, inputs, error))
+  if (options.inputs && !inputs.read(options.inputs, inputsOf(entry),
+                                     outputsOf(entry), error))
     return fail(options, error.data);
-  if (!namePositional(inputs, "in", entry.inputs, entry.numInputs))
-    return fail(options, "out of memory");
   PQuantResults *results = nullptr;
   int code = runAndTime(options, model, index, inputs, results);
   if (!code && options.outputs)

@@ -13,8 +13,8 @@
 //   binary_linear  q, scale, sum, w D16 bytes, wscale N f32 -> y MxN f32
 //   int8_linear    q, scale, w I8x16x4 bytes, rowsum N i32, wscale N f32 -> y
 //   float_linear   x MxK f32, w [ceil(N/16)][K][16] f32 -> y
-//   expert_linear  q, scale, index M i64, w E x I8x16x4 bytes, rowsum ExN i32,
-//                  wscale ExN f32 -> y
+//   expert_linear  q, scale, index M i64, w E matrices in I8x16x4 one after
+//                  another, rowsum ExN i32, wscale ExN f32 -> y
 //
 // Outputs lie in padded memory, so that a write outside is seen.
 //
@@ -174,13 +174,24 @@ static void fillQuantized(const Case &shape, const Operand &q,
   }
 }
 
-/// Sign bits: any byte is a valid one. Padding beyond K meets zeros in q.
-static void fillBits(const Operand &w, Random &random) {
+/// One matrix of layout D16, [ceil(N/16)][Kp/32][16] words: bit b of word r of
+/// block (i, j) is the sign of W[16i + r][32j + b], 0 in the padding.
+static void fillBits(const Case &shape, uint32_t *w, Random &random) {
   int64_t kind = random.below(4);
-  for (int64_t j = 0; j < w.columns(); ++j)
-    w.at<uint8_t>(0, j) = kind == 1   ? 0xff
-                          : kind == 2 ? 0
-                                      : uint8_t(random.next());
+  for (int64_t i = 0; i < shape.blocksN(); ++i) {
+    for (int64_t j = 0; j < shape.paddedK() / 32; ++j) {
+      int64_t bits = shape.k - 32 * j;
+      uint32_t mask = bits >= 32  ? ~0u
+                      : bits <= 0 ? 0
+                                  : (1u << bits) - 1;
+      for (int64_t r = 0; r < 16; ++r) {
+        uint32_t word = kind == 1   ? ~0u
+                        : kind == 2 ? 0
+                                    : uint32_t(random.next());
+        *w++ = 16 * i + r < shape.n ? word & mask : 0;
+      }
+    }
+  }
 }
 
 /// One matrix of layout I8x16x4, [ceil(N/16)][Kp/4][16 rows][4], with zero
@@ -234,7 +245,7 @@ static bool makeBinaryLinear(const Case &c, Operands &ops, Random &random) {
       !o[4].vector(4, c.n))
     return false;
   fillQuantized(c, o[0], o[1], &o[2], random);
-  fillBits(o[3], random);
+  fillBits(c, &o[3].at<uint32_t>(0, 0), random);
   fillFloats(o[4], random);
   return makeOutput(c, ops, random);
 }
@@ -260,7 +271,10 @@ static bool makeFloatLinear(const Case &c, Operands &ops, Random &random) {
       !o[1].vector(4, c.blocksN() * c.k * 16))
     return false;
   fillFloats(o[0], random);
-  fillFloats(o[1], random);
+  for (int64_t i = 0; i < c.blocksN() * c.k * 16; ++i) {
+    int64_t row = i / (c.k * 16) * 16 + i % 16;
+    o[1].at<float>(0, i) = row < c.n ? random.unit() : 0.0f;
+  }
   return makeOutput(c, ops, random);
 }
 
@@ -269,14 +283,15 @@ static bool makeExpertLinear(const Case &c, Operands &ops, Random &random) {
   ops.count = 7;
   if (!o[0].create(1, c.m, c.paddedK(), c.rowPadding * 64) ||
       !o[1].vector(4, c.m) || !o[2].vector(8, c.m) ||
-      !o[3].create(1, c.experts, c.blocksN() * 16 * c.paddedK(), 0) ||
+      !o[3].vector(1, c.experts * c.blocksN() * 16 * c.paddedK()) ||
       !o[4].create(4, c.experts, c.n, 0) || !o[5].create(4, c.experts, c.n, 0))
     return false;
   fillQuantized(c, o[0], o[1], nullptr, random);
   for (int64_t i = 0; i < c.m; ++i)
     o[2].at<int64_t>(0, i) = random.below(c.experts);
   for (int64_t e = 0; e < c.experts; ++e)
-    fillInt8(c, &o[3].at<int8_t>(e, 0), &o[4].at<int32_t>(e, 0), random);
+    fillInt8(c, &o[3].at<int8_t>(0, e * c.blocksN() * 16 * c.paddedK()),
+             &o[4].at<int32_t>(e, 0), random);
   fillFloats(o[5], random);
   return makeOutput(c, ops, random);
 }
@@ -411,28 +426,33 @@ static PQuantStatus testCase(const PQuantModel &model,
   return PQUANT_OK;
 }
 
+/// Small shapes in all combinations, then a few that reach the blocking of
+/// matrix-matrix kernels and the sharing between threads.
 static PQuantStatus testKernel(const PQuantModel &model,
                                const PQuantKernel &kernel, int &cases) {
   static constexpr int64_t rows[] = {0, 1, 2, 3, 5, 8, 17};
   static constexpr int64_t columns[] = {1, 31, 64, 65, 200, 320};
   static constexpr int64_t outputs[] = {1, 16, 17, 50, 160};
+  static constexpr int64_t large[][3] = {
+      {1, 320, 1040}, {4, 2100, 33}, {100, 1000, 40}};
   Random random{0x70717561};
+  auto test = [&](int64_t m, int64_t k, int64_t n) {
+    Case shape{m, k, n, 1 + cases % 3, cases % 2 ? 3 : 0};
+    ++cases;
+    return testCase(model, kernel, shape, random);
+  };
   cases = 0;
-  for (int64_t m : rows) {
-    for (int64_t k : columns) {
-      for (int64_t n : outputs) {
-        bool quantize = kernel.kind == PQUANT_KERNEL_QUANTIZE;
-        if (quantize && n != outputs[0])
-          continue;
-        Case shape{m, k, n, 1 + cases % 3, cases % 2 ? 3 : 0};
-        ++cases;
-        PQuantStatus status = testCase(model, kernel, shape, random);
-        if (status != PQUANT_OK)
-          return status;
-      }
-    }
-  }
-  return PQUANT_OK;
+  PQuantStatus status = PQUANT_OK;
+  for (int64_t m : rows)
+    for (int64_t k : columns)
+      for (int64_t n : outputs)
+        if (status == PQUANT_OK &&
+            (kernel.kind != PQUANT_KERNEL_QUANTIZE || n == outputs[0]))
+          status = test(m, k, n);
+  for (const auto &[m, k, n] : large)
+    if (status == PQUANT_OK)
+      status = test(m, k, n);
+  return status;
 }
 
 PQuantStatus pquant_self_test(PQuantModel *model, PQuantReportFn report,
