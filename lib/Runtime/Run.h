@@ -1,0 +1,77 @@
+//===- Run.h - One run of generated code ------------------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Generated code calls back for memory, threads and failed checks without
+// saying which run it belongs to. Each thread that executes generated code
+// therefore has a current `Task`, reached through `RunHooks`.
+//
+// Hooks are a table of functions because a process may hold several copies of
+// the runtime: one in pquant-run and one in each shared library that it loads.
+// Generated code calls the copy it was linked with; the copy that drives the
+// run puts its own hooks there by pquant_rt_enter, so that all memory and all
+// threads of a run are the driver's. RunHooks is part of the ABI.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_RUNTIME_RUN_H
+#define PQUANT_RUNTIME_RUN_H
+
+#include "Error.h"
+#include "Memory.h"
+
+#include <csetjmp>
+
+extern "C" {
+/// Where the callbacks of generated code go on one thread.
+struct RunHooks {
+  void *(*allocate)(RunHooks *self, uint64_t bytes);
+  void (*free)(RunHooks *self, void *pointer);
+  void (*parallelFor)(RunHooks *self, PQuantParallelBody body, void *args,
+                      int64_t count, int64_t grain);
+  void (*fail)(RunHooks *self, const char *message);
+};
+
+/// Makes `hooks` (or null) current on this thread; returns the earlier ones.
+PQUANT_API RunHooks *pquant_rt_enter(RunHooks *hooks);
+}
+
+namespace pquant {
+
+using EnterFn = RunHooks *(*)(RunHooks *);
+
+/// What all threads of one run share.
+struct Run {
+  Run(Pool *pool, EnterFn enter, int threads)
+      : pool(pool), enter(enter), threads(threads) {}
+
+  Pool *pool;
+  EnterFn enter; ///< pquant_rt_enter of the generated code's runtime copy
+  int threads;
+  LiveList live;
+
+  /// The first failure: 0, then 1 while its text is being written, then 2.
+  int failed = 0;
+  PQuantStatus status = PQUANT_OK;
+  char message[kMaxErrorText];
+};
+
+/// One thread's part of a run.
+struct Task : RunHooks {
+  Task(Run &run, bool parallel);
+
+  Run &run;
+  bool parallel; ///< inside a parallel region: nested ones are serial
+  jmp_buf jump;  ///< where a failure on this thread goes
+};
+
+/// Calls `body(context)` as generated code of `run`. When it fails, the error
+/// is set and its status returned. Memory it leaves stays on run.live.
+PQuantStatus execute(Run &run, void (*body)(void *context), void *context);
+
+} // namespace pquant
+
+#endif // PQUANT_RUNTIME_RUN_H

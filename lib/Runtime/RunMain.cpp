@@ -1,0 +1,257 @@
+//===- RunMain.cpp - The command line of a compiled model -----------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Runs an open model on npz files: read, run, time, compare, write.
+//
+//===----------------------------------------------------------------------===//
+
+#include "RunModel.h"
+#include "Compare.h"
+#include "Info.h"
+#include "Select.h"
+
+#include "pquant/Runtime/RunMain.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+using namespace pquant;
+
+/// Prints one error line; returns the exit code.
+static int fail(const Options &options, const char *message) {
+  fprintf(stderr, "%s: error: %s\n", options.program, message);
+  return 1;
+}
+
+namespace {
+/// The arrays of a file that belong to one side of an entry point.
+struct Selection {
+  ArrayFile file;
+  PQuantTensor *tensors = nullptr;
+  int32_t count = 0;
+
+  Selection() = default;
+  Selection(const Selection &) = delete;
+  ~Selection() { free(tensors); }
+  bool read(const char *path, const Side &side, const Side &other,
+            Text &error);
+};
+} // namespace
+
+bool Selection::read(const char *path, const Side &side, const Side &other,
+                     Text &error) {
+  if (!readNpz(path, file, error))
+    return false;
+  tensors = static_cast<PQuantTensor *>(
+      calloc(size_t(side.count) + 1, sizeof(PQuantTensor)));
+  if (!tensors) {
+    error.append("out of memory");
+    return false;
+  }
+  count = selectArrays(file, path, side, other, tensors, error);
+  return count >= 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Timing
+//===----------------------------------------------------------------------===//
+
+static double now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return double(time.tv_sec) * 1e3 + double(time.tv_nsec) * 1e-6;
+}
+
+static int compareDoubles(const void *a, const void *b) {
+  double x = *static_cast<const double *>(a);
+  double y = *static_cast<const double *>(b);
+  return (x > y) - (x < y);
+}
+
+/// Runs once, then, with --repeat, again and again with a clock. `results` are
+/// those of the last run.
+static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
+                      const Selection &inputs, PQuantResults *&results) {
+  double *times = static_cast<double *>(
+      calloc(size_t(options.repeat) + 1, sizeof(double)));
+  if (!times)
+    return fail(options, "out of memory");
+  for (int i = 0; i <= options.repeat; ++i) {
+    pquant_free_results(results);
+    double start = now();
+    PQuantStatus status =
+        pquant_run(model, entry, inputs.tensors, inputs.count, &results);
+    times[i] = now() - start;
+    if (status != PQUANT_OK) {
+      free(times);
+      return fail(options, pquant_last_error());
+    }
+  }
+  if (int n = options.repeat) {
+    double *sorted = times + 1; // without the warm-up
+    qsort(sorted, size_t(n), sizeof(double), compareDoubles);
+    double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    printf("time: median %.3f ms, min %.3f ms, max %.3f ms over %d runs\n",
+           median, sorted[0], sorted[n - 1], n);
+  }
+  free(times);
+  return 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Outputs
+//===----------------------------------------------------------------------===//
+
+/// Compares one output and prints its line; false beyond the tolerance.
+static bool compareOutput(const Options &options, const PQuantTensor &expected,
+                          const PQuantTensor &got) {
+  Difference difference = compareTensors(expected, got);
+  bool good = !difference.nonFinite &&
+              difference.relativeL2 <= options.tolerance;
+  printf("%s: max abs error %.6g, relative L2 error %.6g", got.name,
+         difference.maxAbs, difference.relativeL2);
+  if (difference.nonFinite)
+    printf(", %lld NaN or infinite values differ",
+           (long long)difference.nonFinite);
+  printf(": %s (tolerance %g relative L2)\n", good ? "ok" : "FAILED",
+         options.tolerance);
+  return good;
+}
+
+static int compareOutputs(const Options &options, const PQuantEntry &entry,
+                          const PQuantResults *results) {
+  Selection expected;
+  Text error;
+  if (!expected.read(options.expect, outputsOf(entry), inputsOf(entry), error))
+    return fail(options, error.data);
+  if (!expected.count) {
+    error.append("'%s' holds no output of entry point '%s'", options.expect,
+                 entry.name);
+    return fail(options, error.data);
+  }
+  int failures = 0;
+  int32_t next = 0; // both are in the entry's order
+  for (int32_t i = 0; i < entry.numOutputs; ++i) {
+    const PQuantTensor &got = *pquant_get_result(results, i);
+    const PQuantTensor &wanted = expected.tensors[next];
+    if (next == expected.count || strcmp(wanted.name, got.name)) {
+      printf("%s: not in '%s', not compared\n", got.name, options.expect);
+      continue;
+    }
+    ++next;
+    Text reason;
+    reason.append("'%s': output '%s': ", options.expect, got.name);
+    if (!sameKind(wanted, got, reason))
+      return fail(options, reason.data);
+    failures += !compareOutput(options, wanted, got);
+  }
+  if (!failures)
+    return 0;
+  error.append("%d of %d outputs differ from '%s'", failures, expected.count,
+               options.expect);
+  return fail(options, error.data);
+}
+
+static int writeOutputs(const Options &options, const PQuantResults *results) {
+  int32_t count = pquant_num_results(results);
+  auto tensors = static_cast<const PQuantTensor **>(
+      calloc(size_t(count) + 1, sizeof(PQuantTensor *)));
+  if (!tensors)
+    return fail(options, "out of memory");
+  for (int32_t i = 0; i < count; ++i)
+    tensors[i] = pquant_get_result(results, i);
+  Text error;
+  bool good = writeNpz(options.outputs, tensors, count, error);
+  free(tensors);
+  return good ? 0 : fail(options, error.data);
+}
+
+static void printOutputs(const PQuantResults *results) {
+  for (int32_t i = 0; i < pquant_num_results(results); ++i) {
+    const PQuantTensor *tensor = pquant_get_result(results, i);
+    Text shape;
+    appendShape(shape, *tensor);
+    printf("output %s: %s %s\n", tensor->name, pquant_dtype_name(tensor->dtype),
+           shape.data);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Actions
+//===----------------------------------------------------------------------===//
+
+static int runOnFiles(const Options &options, PQuantModel *model) {
+  int32_t index;
+  if (pquant_find_entry(model, options.entry, &index) != PQUANT_OK)
+    return fail(options, pquant_last_error());
+  const PQuantEntry &entry = *pquant_get_entry(model, index);
+  if (!options.inputs && entry.numInputs) {
+    fail(options, "expected --inputs F.npz, --info or --self-test; see --help");
+    return 2;
+  }
+  Selection inputs;
+  Text error;
+  if (options.inputs && !inputs.read(options.inputs, inputsOf(entry),
+                                     outputsOf(entry), error))
+    return fail(options, error.data);
+  PQuantResults *results = nullptr;
+  int code = runAndTime(options, model, index, inputs, results);
+  if (!code && options.outputs)
+    code = writeOutputs(options, results);
+  if (!code && !options.expect)
+    printOutputs(results);
+  if (!code && options.expect)
+    code = compareOutputs(options, entry, results);
+  pquant_free_results(results);
+  return code;
+}
+
+static int selfTest(const Options &options, PQuantModel *model) {
+  printf("self-test: level '%s' against '%s'\n",
+         pquant_get_level(model, pquant_current_level(model))->name,
+         pquant_get_level(model, 0)->name);
+  auto print = [](void *, const char *line) { puts(line); };
+  if (pquant_self_test(model, print, nullptr) == PQUANT_OK)
+    return 0;
+  return fail(options, pquant_last_error());
+}
+
+int pquant::runModel(const Options &options, PQuantModel *model) {
+  if (options.threads &&
+      pquant_set_threads(model, options.threads) != PQUANT_OK)
+    return fail(options, pquant_last_error());
+  int code = 0;
+  if (options.info)
+    printInfo(model);
+  if (options.selfTest)
+    code = selfTest(options, model);
+  bool runs = options.inputs || options.outputs || options.expect ||
+              options.repeat || (!options.info && !options.selfTest);
+  if (!code && runs)
+    code = runOnFiles(options, model);
+  // Output that could not be written (a full disk) is an error too.
+  if (fflush(stdout) && !code)
+    code = fail(options, "could not write to the standard output");
+  return code;
+}
+
+int pquant_run_main(int argc, char **argv,
+                    const PQuantModelDescriptor *embedded) {
+  Options options;
+  Parsed parsed = parseOptions(argc, argv, /*takesLibrary=*/false, options);
+  if (parsed != Parsed::Run)
+    return parsed == Parsed::Help ? 0 : 2;
+  PQuantModel *model;
+  if (pquant_open(embedded, &model) != PQUANT_OK)
+    return fail(options, pquant_last_error());
+  int code = runModel(options, model);
+  pquant_close(model);
+  return code;
+}
