@@ -44,19 +44,20 @@ class Quantizer:
         if not -128 <= self.qmin < self.qmax <= 127:
             raise ValueError(f"expected -128 <= qmin < qmax <= 127, but got {self.qmin}, {self.qmax}")
 
-    def apply(self, x: np.ndarray, absmax: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Integers and step of float32 `x` under the float32 maximum `absmax` (broadcast against x)."""
+    def factor(self, absmax: np.ndarray) -> Tuple[Optional[np.ndarray], np.ndarray]:
+        """gamma and step of a float32 maximum; gamma is None where the formula divides by the step."""
         eps, qmax = F32(self.eps), F32(self.qmax)
         guarded = np.maximum(absmax, eps) if self.guard == "max" else absmax + eps
         if self.formula == "div":
-            step = guarded / qmax
-            scaled = x / step
-        else:
-            gamma = (F32(1) / guarded) * qmax if self.formula == "mul_recip" else qmax / guarded
-            scaled = x * gamma
-            step = F32(1) / gamma
-        values = np.clip(np.rint(scaled), F32(self.qmin), qmax).astype(np.int8)
-        return values, step.astype(F32)
+            return None, guarded / qmax
+        gamma = (F32(1) / guarded) * qmax if self.formula == "mul_recip" else qmax / guarded
+        return gamma, F32(1) / gamma
+
+    def apply(self, x: np.ndarray, absmax: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Integers and step of float32 `x` under the float32 maximum `absmax` (broadcast against x)."""
+        gamma, step = self.factor(absmax)
+        scaled = x / step if gamma is None else x * gamma
+        return np.clip(np.rint(scaled), F32(self.qmin), F32(self.qmax)).astype(np.int8), step.astype(F32)
 
 
 def quantize(x: np.ndarray, quantizer: Quantizer = Quantizer()) -> Tuple[np.ndarray, np.ndarray]:
@@ -94,6 +95,20 @@ def quantize_weight(weight: np.ndarray, quantizer: Quantizer = Quantizer()) -> T
     weight = np.asarray(weight, F32)
     values, step = quantizer.apply(weight, np.max(np.abs(weight)))
     return values, F32(step)
+
+
+def fake_quantize_weight(weight: np.ndarray, quantizer: Quantizer = Quantizer()) -> np.ndarray:
+    """What training computes with instead of an INT8 weight: the integers over gamma (or times the step), float32."""
+    weight = np.asarray(weight, F32)
+    gamma, step = quantizer.factor(np.max(np.abs(weight)))
+    values = quantizer.apply(weight, np.max(np.abs(weight)))[0].astype(F32)
+    return values * step if gamma is None else values / gamma
+
+
+def fake_binarize_weight(weight: np.ndarray) -> np.ndarray:
+    """What training computes with instead of a 1-bit weight: +-mean(|W|), float32."""
+    bits, scale = binarize_weight(weight)
+    return np.where(bits, scale, -scale)
 
 
 def integer_matmul(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
