@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Evaluates ONNX graphs node by node in NumPy.
 
-It covers the operators of the models that `pquant` generates, by the rules of opset 17, and refuses all others. It shows
-that a generated graph computes what the reference says; it is not fast.
+It covers the operators of the models that `pquant` generates and that its tests export from PyTorch, by the rules of
+opset 17, and refuses all others. It shows that a graph computes what its source says, before a compiler sees it; it is
+not fast.
 """
 
 from typing import Callable, Dict, List
@@ -11,6 +12,8 @@ from typing import Callable, Dict, List
 import numpy as np
 import onnx
 from onnx import helper, mapping, numpy_helper
+
+from pquant.reference import erf
 
 
 def _slice(x, starts, ends, axes=None, steps=None):
@@ -47,6 +50,33 @@ def _clip(x, low=None, high=None):
     return x if high is None else np.minimum(x, high)
 
 
+def _split(x, sizes, axis=0):
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+
+
+def _layer_normalization(x, scale, bias=None, axis=-1, epsilon=1e-5, stash_type=1):
+    axes = tuple(range(axis % x.ndim, x.ndim))
+    centred = x - x.mean(axes, keepdims=True)
+    y = centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + np.float32(epsilon)) * scale
+    return y if bias is None else y + bias
+
+
+def _gemm(a, b, c=None, alpha=1.0, beta=1.0, transA=0, transB=0):
+    y = np.float32(alpha) * ((a.T if transA else a) @ (b.T if transB else b))
+    return y if c is None else y + np.float32(beta) * c
+
+
+def _one_hot(index, depth, values, axis=-1):
+    y = index[..., None] % depth == np.arange(depth)
+    return np.moveaxis(np.where(y, values[1], values[0]), -1, axis)
+
+
+def _reduce_sum(x, axes=None, keepdims=1, noop_with_empty_axes=0):
+    if axes is None and noop_with_empty_axes:
+        return x
+    return x.sum(_axes(axes), keepdims=bool(keepdims))
+
+
 OPERATORS: Dict[str, Callable] = {
     "Abs": np.abs,
     "Add": np.add,
@@ -55,32 +85,43 @@ OPERATORS: Dict[str, Callable] = {
     "Clip": _clip,
     "Concat": lambda *x, axis: np.concatenate(x, axis),
     "Constant": lambda value: numpy_helper.to_array(value),
+    "ConstantOfShape": lambda shape, value: np.full(shape, numpy_helper.to_array(value)[0]),
     "Cos": np.cos,
     "Div": _divide,
+    "Equal": np.equal,
+    "Erf": lambda x: erf(x).astype(x.dtype),
     "Expand": lambda x, shape: x * np.ones(shape, x.dtype),
     "Gather": lambda x, index, axis=0: np.take(x, index, axis),
     "GatherElements": lambda x, index, axis=0: np.take_along_axis(x, index, axis),
+    "Gemm": _gemm,
     "Greater": np.greater,
     "Identity": lambda x: x,
+    "LayerNormalization": _layer_normalization,
     "LessOrEqual": np.less_equal,
     "MatMul": np.matmul,
     "Mul": np.multiply,
     "Neg": np.negative,
+    "Not": np.logical_not,
+    "OneHot": _one_hot,
     "Pow": lambda x, y: np.power(x, y).astype(x.dtype),
     "Range": np.arange,
     "Reciprocal": np.reciprocal,
     "ReduceMax": lambda x, axes=None, keepdims=1: x.max(_axes(axes), keepdims=bool(keepdims)),
     "ReduceMean": lambda x, axes=None, keepdims=1: x.mean(_axes(axes), keepdims=bool(keepdims)),
+    "ReduceSum": _reduce_sum,
     "Reshape": _reshape,
     "Round": np.rint,
     "Shape": lambda x: np.array(x.shape, np.int64),
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "Sign": np.sign,
     "Sin": np.sin,
     "Slice": _slice,
     "Softmax": _softmax,
+    "Split": _split,
     "Sqrt": np.sqrt,
     "Squeeze": lambda x, axes=None: x.squeeze(_axes(axes)),
     "Sub": np.subtract,
+    "Tanh": np.tanh,
     "Transpose": lambda x, perm=None: x.transpose(perm),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
     "Where": np.where,

@@ -12,8 +12,8 @@ integer or bool type): bit 1 is +1, bit 0 is -1. "Step" is the float32 factor fr
 Source: pQuant, arXiv 2602.22592, where no other is named.
 """
 
+import math
 from dataclasses import dataclass
-from math import erf
 from typing import Callable, Optional, Sequence, Tuple
 
 import numpy as np
@@ -203,14 +203,14 @@ def expert_linear(
     return result
 
 
-def _erf(x: np.ndarray) -> np.ndarray:
+def erf(x: np.ndarray) -> np.ndarray:
     """The error function in float64; NumPy has none."""
-    return np.vectorize(erf, otypes=[np.float64])(np.asarray(x, np.float64))
+    return np.vectorize(math.erf, otypes=[np.float64])(np.asarray(x, np.float64))
 
 
 ACTIVATIONS: "dict[str, Callable[[np.ndarray], np.ndarray]]" = {
     "silu": lambda v: v * (F32(1) / (F32(1) + np.exp(-v))),
-    "gelu": lambda v: (v * (1 + _erf(v / np.sqrt(2))) / 2).astype(F32),
+    "gelu": lambda v: (v * (1 + erf(v / np.sqrt(2))) / 2).astype(F32),
     "relu": lambda v: np.maximum(v, F32(0)),
     "relu2": lambda v: np.square(np.maximum(v, F32(0))),
 }
