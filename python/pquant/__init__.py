@@ -1,0 +1,11 @@
+# Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The Python side of pquant.
+
+- `pquant.reference`: what every quantised operation computes, in NumPy; the oracle of the tests.
+- `pquant.decoder`: a pQuant decoder as an ONNX graph and as a NumPy function.
+- `pquant.onnx_eval`: evaluates such graphs, node by node, in NumPy.
+- `python -m pquant.make_sample`, `python -m pquant.make_large`: model generators.
+
+Only NumPy is needed to import the package; what writes or reads ONNX files needs `onnx`.
+"""

@@ -1,0 +1,146 @@
+# Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Evaluates ONNX graphs node by node in NumPy.
+
+It covers the operators of the models that `pquant` generates and that its tests export from PyTorch, by the rules of
+opset 17, and refuses all others. It shows that a graph computes what its source says, before a compiler sees it; it is
+not fast.
+"""
+
+from typing import Callable, Dict, List
+
+import numpy as np
+import onnx
+from onnx import helper, mapping, numpy_helper
+
+from pquant.reference import erf
+
+
+def _slice(x, starts, ends, axes=None, steps=None):
+    axes = range(len(starts)) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    index = [slice(None)] * x.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps):
+        # An end below every index means "through element 0" when stepping back.
+        index[axis] = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
+    return x[tuple(index)]
+
+
+def _reshape(x, shape, allowzero=0):
+    sizes = [x.shape[i] if size == 0 and not allowzero else size for i, size in enumerate(shape)]
+    return x.reshape(sizes)
+
+
+def _axes(attribute):
+    return None if attribute is None else tuple(attribute)
+
+
+def _softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def _divide(x, y):
+    """ONNX divides integers toward zero."""
+    return x / y if x.dtype.kind == "f" else np.trunc(x / y).astype(x.dtype)
+
+
+def _clip(x, low=None, high=None):
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+def _split(x, sizes, axis=0):
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+
+
+def _layer_normalization(x, scale, bias=None, axis=-1, epsilon=1e-5, stash_type=1):
+    axes = tuple(range(axis % x.ndim, x.ndim))
+    centred = x - x.mean(axes, keepdims=True)
+    y = centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + np.float32(epsilon)) * scale
+    return y if bias is None else y + bias
+
+
+def _gemm(a, b, c=None, alpha=1.0, beta=1.0, transA=0, transB=0):
+    y = np.float32(alpha) * ((a.T if transA else a) @ (b.T if transB else b))
+    return y if c is None else y + np.float32(beta) * c
+
+
+def _one_hot(index, depth, values, axis=-1):
+    y = index[..., None] % depth == np.arange(depth)
+    return np.moveaxis(np.where(y, values[1], values[0]), -1, axis)
+
+
+def _reduce_sum(x, axes=None, keepdims=1, noop_with_empty_axes=0):
+    if axes is None and noop_with_empty_axes:
+        return x
+    return x.sum(_axes(axes), keepdims=bool(keepdims))
+
+
+OPERATORS: Dict[str, Callable] = {
+    "Abs": np.abs,
+    "Add": np.add,
+    "ArgMax": lambda x, axis=0, keepdims=1: x.argmax(axis, keepdims=bool(keepdims)),
+    "Cast": lambda x, to: x.astype(mapping.TENSOR_TYPE_TO_NP_TYPE[to]),
+    "Clip": _clip,
+    "Concat": lambda *x, axis: np.concatenate(x, axis),
+    "Constant": lambda value: numpy_helper.to_array(value),
+    "ConstantOfShape": lambda shape, value: np.full(shape, numpy_helper.to_array(value)[0]),
+    "Cos": np.cos,
+    "Div": _divide,
+    "Equal": np.equal,
+    "Erf": lambda x: erf(x).astype(x.dtype),
+    "Expand": lambda x, shape: x * np.ones(shape, x.dtype),
+    "Gather": lambda x, index, axis=0: np.take(x, index, axis),
+    "GatherElements": lambda x, index, axis=0: np.take_along_axis(x, index, axis),
+    "Gemm": _gemm,
+    "Greater": np.greater,
+    "Identity": lambda x: x,
+    "LayerNormalization": _layer_normalization,
+    "LessOrEqual": np.less_equal,
+    "MatMul": np.matmul,
+    "Mul": np.multiply,
+    "Neg": np.negative,
+    "Not": np.logical_not,
+    "OneHot": _one_hot,
+    "Pow": lambda x, y: np.power(x, y).astype(x.dtype),
+    "Range": np.arange,
+    "Reciprocal": np.reciprocal,
+    "ReduceMax": lambda x, axes=None, keepdims=1: x.max(_axes(axes), keepdims=bool(keepdims)),
+    "ReduceMean": lambda x, axes=None, keepdims=1: x.mean(_axes(axes), keepdims=bool(keepdims)),
+    "ReduceSum": _reduce_sum,
+    "Reshape": _reshape,
+    "Round": np.rint,
+    "Shape": lambda x: np.array(x.shape, np.int64),
+    "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Slice": _slice,
+    "Softmax": _softmax,
+    "Split": _split,
+    "Sqrt": np.sqrt,
+    "Squeeze": lambda x, axes=None: x.squeeze(_axes(axes)),
+    "Sub": np.subtract,
+    "Tanh": np.tanh,
+    "Transpose": lambda x, perm=None: x.transpose(perm),
+    "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
+    "Where": np.where,
+}
+
+
+def evaluate(model: onnx.ModelProto, inputs: Dict[str, np.ndarray]) -> List[np.ndarray]:
+    """The outputs of `model` in order. Inputs by name; external data must be loaded."""
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    values.update(inputs)
+    missing = [value.name for value in model.graph.input if value.name not in values]
+    if missing:
+        raise ValueError(f"expected inputs {', '.join(missing)}")
+    for node in model.graph.node:
+        if node.domain or node.op_type not in OPERATORS:
+            raise NotImplementedError(f"node {node.name}: operator {node.op_type} is not evaluated")
+        arguments = [values[name] if name else None for name in node.input]
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        result = OPERATORS[node.op_type](*arguments, **attributes)
+        results = result if isinstance(result, tuple) else (result,)
+        values.update(zip(node.output, map(np.asarray, results)))
+    return [values[output.name] for output in model.graph.output]
