@@ -33,7 +33,6 @@ namespace pquant {
 using llvm::ArrayRef;
 using llvm::cast;
 using llvm::cast_or_null;
-using llvm::DenseMap;
 using llvm::dyn_cast;
 using llvm::dyn_cast_or_null;
 using llvm::failed;
@@ -58,6 +57,7 @@ using mlir::Block;
 using mlir::BlockArgument;
 using mlir::Builder;
 using mlir::DenseElementsAttr;
+using mlir::DenseMap;
 using mlir::DenseResourceElementsAttr;
 using mlir::ElementsAttr;
 using mlir::FloatAttr;

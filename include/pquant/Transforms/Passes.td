@@ -10,6 +10,41 @@
 
 include "mlir/Pass/PassBase.td"
 
+def CloneLevelsPass : Pass<"pquant-clone-levels", "::mlir::ModuleOp"> {
+  let summary = "one copy of every function for each instruction-set level";
+  let description = [{
+    Precondition: the module has a `pquant.target`. Replaces every function that has a body by one clone for each level,
+    `@f` by `@f_<level>`, which carries `pquant.level` and, as `passthrough`, the CPU and features for LLVM, and calls
+    the clones of its own level. Globals and declarations are left alone.
+
+    ```mlir
+    func.func @main() { return }
+    // becomes, with levels "generic" and "avx2"
+    func.func @main_generic() attributes {pquant.level = #pquant.level<"generic", ...>} { return }
+    func.func @main_avx2() attributes {pquant.level = #pquant.level<"avx2", ...>} { return }
+    ```
+  }];
+}
+
+def CollectWeightsPass : Pass<"pquant-collect-weights", "::mlir::ModuleOp"> {
+  let summary = "large constants become views into one weight blob";
+  let description = [{
+    Precondition: bufferised; constants are read by `memref.get_global`. Every function with a body takes the base of the
+    weight blob (`memref<?xi8>`) as its first argument and hands it on in calls. A constant of at least `min-bytes` gets a
+    64-byte aligned place in the blob, which its `memref.global` carries as `pquant.offset` (the driver writes the blob
+    and drops the global); reads of it become a `memref.view`. Smaller constants and those of type i1 or index stay. The
+    module's `pquant.weight_bytes` is the size of the blob.
+
+    ```mlir
+    %0 = memref.get_global @w : memref<64x64xf32>
+    // becomes
+    %0 = memref.view %weights[%c0][] : memref<?xi8> to memref<64x64xf32>
+    ```
+  }];
+  let options = [Option<"minBytes", "min-bytes", "int64_t", "1024", "smallest constant that moves, in bytes">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def DecomposePass : Pass<"pquant-decompose"> {
   let summary = "replace pquant ops by their definitions in upstream ops";
   let description = [{
@@ -28,6 +63,44 @@ def DecomposePass : Pass<"pquant-decompose"> {
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
     "::mlir::tensor::TensorDialect"];
+}
+
+def FuseElementwisePass : Pass<"pquant-fuse-elementwise"> {
+  let summary = "decompose aggregate ops and fuse elementwise chains";
+  let description = [{
+    Turns `linalg.softmax` and `tensor.concat` into simpler ops, powers with small constant exponents into
+    multiplications, and fuses an elementwise `linalg` op into its only user where that user reads each of its elements
+    once, so that no arithmetic is repeated. An elementwise op that is broadcast by its user, or has several users, is
+    left alone.
+
+    ```mlir
+    %1 = linalg.generic {add} ins(%a, %b) ...
+    %2 = linalg.generic {mul} ins(%1, %c) ...
+    // becomes
+    %2 = linalg.generic {add, mul} ins(%a, %b, %c) ...
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def OutlineLayersPass : Pass<"pquant-outline-layers", "::mlir::ModuleOp"> {
+  let summary = "identical layers become calls of one function";
+  let description = [{
+    Finds, in the body of each public function of one block, the operations that repeat with a fixed period (the blocks of
+    a decoder) and replaces every repetition by a call of one private function. Constants that differ and other values
+    from outside become arguments, so that compile time and code size do not grow with depth. Repetitions shorter than
+    `min-operations`, and operations whose regions use outside values other than constants, are left alone.
+
+    ```mlir
+    %1 = op1(%x, %w1); %2 = op2(%1); %3 = op1(%2, %w2); %4 = op2(%3)
+    // becomes
+    %2 = call @layer(%x, %w1); %4 = call @layer(%2, %w2)
+    ```
+  }];
+  let options = [Option<"minOperations", "min-operations", "unsigned", "8", "shortest layer, in operations">];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
 }
 
 #endif // PQUANT_TRANSFORMS_PASSES_TD

@@ -1,0 +1,125 @@
+//===- Pipelines.cpp - The order of passes ---------------------------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The whole compile, pass by pass.
+//
+//===----------------------------------------------------------------------===//
+
+#include "pquant/Pipelines/Pipelines.h"
+
+#include "pquant/Conversion/Passes.h"
+#include "pquant/Target/Passes.h"
+#include "pquant/Transforms/Passes.h"
+
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace pquant;
+
+static constexpr std::pair<Phase, StringLiteral> phaseNames[] = {
+    {Phase::Import, "import"},   {Phase::Raised, "raised"},
+    {Phase::Packed, "packed"},   {Phase::Kernels, "kernels"},
+    {Phase::LLVM, "llvm"},       {Phase::Object, "object"}};
+
+StringRef pquant::getPhaseName(Phase phase) {
+  return phaseNames[static_cast<size_t>(phase)].second;
+}
+
+std::optional<Phase> pquant::parsePhase(StringRef name) {
+  for (auto [phase, text] : phaseNames)
+    if (text == name)
+      return phase;
+  return std::nullopt;
+}
+
+static void addCleanup(OpPassManager &pm) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void pquant::buildRaisingPipeline(OpPassManager &pm,
+                                  const RaisingOptions &options) {
+  addCleanup(pm);
+  RaisePassOptions raise;
+  raise.signZero = options.signZero;
+  raise.requireQuantized = options.requireQuantized;
+  pm.addPass(createRaisePass(raise));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createFoldConstantsPass());
+  addCleanup(pm);
+  pm.addPass(createVerifyRaisedPass());
+}
+
+void pquant::buildPackingPipeline(OpPassManager &pm) {
+  pm.addPass(createDispatchExpertsPass());
+  pm.addPass(createFuseBranchesPass());
+  addCleanup(pm);
+  pm.addPass(createPackBitsPass());
+  pm.addPass(createVerifyPackedPass());
+}
+
+void pquant::buildKernelsPipeline(OpPassManager &pm) {
+  // Still on tensors: kernels get their destinations, elementwise chains fuse,
+  // identical layers become one function.
+  pm.addPass(createConvertPQuantToPQKPass());
+  addCleanup(pm);
+  pm.addPass(createFuseElementwisePass());
+  addCleanup(pm);
+  pm.addPass(createOutlineLayersPass());
+  addCleanup(pm);
+
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion =
+      bufferization::LayoutMapOption::IdentityLayoutMap;
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  addCleanup(pm);
+  pm.addPass(createCollectWeightsPass());
+  bufferization::buildBufferDeallocationPipeline(
+      pm, bufferization::BufferDeallocationPipelineOptions());
+
+  pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
+  pm.addPass(createCloneLevelsPass());
+  pm.addPass(createX86KernelsPass());
+  addCleanup(pm);
+  pm.addPass(createVerifyKernelsPass());
+}
+
+void pquant::buildLLVMPipeline(OpPassManager &pm) {
+  pm.addPass(createOutlineParallelPass());
+  pm.addPass(createConvertVectorToSCFPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createExpandMathPass());
+  addCleanup(pm);
+  pm.addPass(createToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  addCleanup(pm);
+}
+
+void pquant::registerPipelines() {
+  PassPipelineRegistration<RaisingOptions>(
+      "pquant-raising-pipeline", "import -> raised", buildRaisingPipeline);
+  PassPipelineRegistration<>("pquant-packing-pipeline", "raised -> packed",
+                             buildPackingPipeline);
+  PassPipelineRegistration<>("pquant-kernels-pipeline", "packed -> kernels",
+                             buildKernelsPipeline);
+  PassPipelineRegistration<>("pquant-llvm-pipeline", "kernels -> llvm",
+                             buildLLVMPipeline);
+}
