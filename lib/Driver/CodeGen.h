@@ -1,0 +1,39 @@
+//===- CodeGen.h - LLVM IR to machine code ----------------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// LLVM's optimiser and code generator for one module.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_DRIVER_CODEGEN_H
+#define PQUANT_LIB_DRIVER_CODEGEN_H
+
+#include "pquant/Support/LLVM.h"
+#include <memory>
+
+namespace llvm {
+class Module;
+class TargetMachine;
+class raw_pwrite_stream;
+} // namespace llvm
+
+namespace pquant {
+
+/// The code generator of a triple. Reports an unknown triple.
+FailureOr<std::unique_ptr<llvm::TargetMachine>>
+createTargetMachine(StringRef triple);
+
+/// Optimises at -O3 for the CPU that each function names.
+void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);
+
+/// Writes an object, or assembly.
+LogicalResult emitCode(llvm::Module &module, llvm::TargetMachine &machine,
+                       llvm::raw_pwrite_stream &os, bool assembly);
+
+} // namespace pquant
+
+#endif // PQUANT_LIB_DRIVER_CODEGEN_H

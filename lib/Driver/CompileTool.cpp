@@ -1,0 +1,214 @@
+//===- CompileTool.cpp - The command line of pquant-compile ----------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Flags to CompilerOptions, with every wrong combination refused by name.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OutputFile.h"
+#include "pquant/Driver/Compiler.h"
+
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+
+using namespace pquant;
+namespace cl = llvm::cl;
+
+namespace {
+/// The flags, alive for one run.
+struct Flags {
+  cl::OptionCategory category{"pquant-compile options"};
+  cl::opt<std::string> input{cl::Positional, cl::desc("<model.onnx>"),
+                             cl::Required, cl::cat(category)};
+  cl::opt<std::string> output{"o", cl::desc("Output file"),
+                              cl::value_desc("file"), cl::cat(category)};
+  cl::opt<std::string> emit{
+      "emit",
+      cl::desc("What to write: exe, lib, static, obj, asm, llvmir, or a phase "
+               "(import, raised, packed, kernels, llvm); by default what the "
+               "suffix of -o says, else an executable"),
+      cl::value_desc("kind"), cl::cat(category)};
+  cl::opt<std::string> compileTo{
+      "compile-to",
+      cl::desc("Stop after a phase (import, raised, packed, kernels, llvm) and "
+               "print the module"),
+      cl::value_desc("phase"), cl::cat(category)};
+  cl::opt<std::string> dumpPhases{
+      "dump-phases",
+      cl::desc("Write the module after every phase, without weights, to files "
+               "in this directory"),
+      cl::value_desc("dir"), cl::cat(category)};
+  cl::opt<std::string> target{
+      "target",
+      cl::desc("x86-64 (default: every level of it in one artifact), host "
+               "(this machine's CPU alone) or a triple"),
+      cl::init("x86-64"), cl::cat(category)};
+  cl::opt<std::string> targetCpu{
+      "target-cpu",
+      cl::desc("Generate code for one instruction-set level or CPU only"),
+      cl::value_desc("name"), cl::cat(category)};
+  cl::opt<std::string> signZero{
+      "sign-zero",
+      cl::desc("What a zero in a sign-quantised weight becomes: error "
+               "(default), plus or minus"),
+      cl::init("error"), cl::cat(category)};
+  cl::opt<bool> requireQuantized{
+      "require-quantized",
+      cl::desc("Fail when a linear with quantiser arithmetic stays float"),
+      cl::cat(category)};
+  cl::opt<std::string> check{
+      "check",
+      cl::desc("Only list the operations that are not supported; --check=json "
+               "for JSON"),
+      cl::ValueOptional, cl::value_desc("json"), cl::cat(category)};
+  cl::opt<bool> timing{"timing", cl::desc("Print the time of every phase"),
+                       cl::cat(category)};
+  cl::opt<bool> optReport{
+      "opt-report", cl::desc("Print what was raised, fused, dispatched and "
+                             "chosen, and why not"),
+      cl::cat(category)};
+  cl::opt<bool> elideWeights{
+      "elide-weights",
+      cl::desc("Leave the weights out of a printed module (it cannot be read "
+               "back then)"),
+      cl::cat(category)};
+  cl::opt<std::string> symbolPrefix{
+      "symbol-prefix",
+      cl::desc("Prefix of the artifact's model_descriptor function, for several "
+               "models in one program"),
+      cl::init("pquant"), cl::cat(category)};
+  cl::opt<std::string> linker{"linker",
+                              cl::desc("The C compiler that links"),
+                              cl::value_desc("program"), cl::cat(category)};
+  cl::opt<std::string> runtimeDir{
+      "runtime-dir", cl::desc("Where libpquant_rt.a and libpquant_run.a are"),
+      cl::value_desc("dir"), cl::cat(category)};
+};
+} // namespace
+
+static std::optional<Emit> parseEmit(StringRef name) {
+  static constexpr std::pair<StringLiteral, Emit> kinds[] = {
+      {"exe", Emit::Executable}, {"lib", Emit::Library},
+      {"static", Emit::Static},  {"obj", Emit::Object},
+      {"asm", Emit::Assembly},   {"llvmir", Emit::LLVMIR}};
+  for (auto [text, kind] : kinds)
+    if (text == name)
+      return kind;
+  return std::nullopt;
+}
+
+/// What the suffix of the output file says.
+static Emit emitFromSuffix(StringRef path) {
+  static constexpr std::pair<StringLiteral, Emit> suffixes[] = {
+      {".so", Emit::Library},   {".a", Emit::Static}, {".o", Emit::Object},
+      {".s", Emit::Assembly},   {".ll", Emit::LLVMIR}, {".mlir", Emit::MLIR}};
+  StringRef extension = llvm::sys::path::extension(path);
+  for (auto [text, kind] : suffixes)
+    if (text == extension)
+      return kind;
+  return Emit::Executable;
+}
+
+/// Decides between --emit, --compile-to and the suffix.
+static LogicalResult setEmit(const Flags &flags, CompilerOptions &options) {
+  std::string phaseName = flags.compileTo;
+  if (!flags.emit.empty()) {
+    if (std::optional<Emit> kind = parseEmit(flags.emit)) {
+      options.emit = *kind;
+    } else if (phaseName.empty()) {
+      phaseName = flags.emit;
+    } else {
+      return reportError("--emit and --compile-to name different phases");
+    }
+  } else if (phaseName.empty()) {
+    options.emit = emitFromSuffix(flags.output);
+    if (options.emit == Emit::MLIR)
+      phaseName = getPhaseName(Phase::Packed).str();
+  }
+  if (phaseName.empty() || phaseName == getPhaseName(Phase::Object))
+    return success();
+  std::optional<Phase> phase = parsePhase(phaseName);
+  if (!phase)
+    return reportError("unknown kind or phase '" + phaseName +
+                       "'; expected exe, lib, static, obj, asm, llvmir, import, "
+                       "raised, packed, kernels or llvm");
+  options.emit = Emit::MLIR;
+  options.compileTo = *phase;
+  return success();
+}
+
+static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
+                                            char **argv) {
+  CompilerOptions options;
+  options.input = flags.input;
+  options.output = flags.output;
+  if (failed(setEmit(flags, options)))
+    return failure();
+  if (options.output.empty()) {
+    if (options.emit != Emit::MLIR)
+      return reportError("expected an output file: -o <file>");
+    options.output = "-";
+  }
+  if (!llvm::is_contained({"error", "plus", "minus"}, flags.signZero))
+    return reportError("--sign-zero expected error, plus or minus, but got '" +
+                       flags.signZero + "'");
+  if (flags.symbolPrefix.empty() ||
+      flags.symbolPrefix.find_first_not_of(
+          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") !=
+          std::string::npos ||
+      llvm::isDigit(flags.symbolPrefix[0]))
+    return reportError("--symbol-prefix expected a C identifier, but got '" +
+                       flags.symbolPrefix + "'");
+  options.signZero = flags.signZero;
+  options.requireQuantized = flags.requireQuantized;
+  options.target = flags.target;
+  options.onlyLevel = flags.targetCpu;
+  options.dumpPhases = flags.dumpPhases;
+  options.timing = flags.timing;
+  options.optReport = flags.optReport;
+  options.elideWeights = flags.elideWeights;
+  options.symbolPrefix = flags.symbolPrefix;
+  options.linker = flags.linker;
+  options.runtimeDirectory = flags.runtimeDir;
+  if (options.runtimeDirectory.empty()) {
+    std::string self = llvm::sys::fs::getMainExecutable(
+        argv[0], reinterpret_cast<void *>(&runCompileTool));
+    SmallString<128> path(llvm::sys::path::parent_path(
+        llvm::sys::path::parent_path(self)));
+    llvm::sys::path::append(path, "lib");
+    options.runtimeDirectory = path.str().str();
+  }
+  // Recorded in the artifact: the version and the flags that shape it.
+  options.commandLine = "pquant " PQUANT_VERSION " --target=" + options.target;
+  if (!options.onlyLevel.empty())
+    options.commandLine += " --target-cpu=" + options.onlyLevel;
+  return options;
+}
+
+int pquant::runCompileTool(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  Flags flags;
+  cl::HideUnrelatedOptions(flags.category);
+  cl::SetVersionPrinter(
+      [](raw_ostream &os) { os << "pquant " PQUANT_VERSION "\n"; });
+  cl::ParseCommandLineOptions(
+      argc, argv,
+      "Compiles a pQuant model to an executable, a library or an object.\n");
+  if (flags.check.getNumOccurrences()) {
+    if (!flags.check.empty() && flags.check != "json") {
+      (void)reportError("--check expected nothing or 'json', but got '" +
+                        flags.check + "'");
+      return 1;
+    }
+    return failed(checkModel(flags.input, flags.check == "json"));
+  }
+  FailureOr<CompilerOptions> options = readFlags(flags, argc, argv);
+  return failed(options) || failed(compileModel(*options));
+}

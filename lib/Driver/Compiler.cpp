@@ -1,0 +1,405 @@
+//===- Compiler.cpp - From a model file to an artifact ---------------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The main path, phase by phase. What a phase leaves for the end (the model's
+// interface, its weights) is kept in the compilation object.
+//
+//===----------------------------------------------------------------------===//
+
+#include "pquant/Driver/Compiler.h"
+
+#include "CodeGen.h"
+#include "Link.h"
+#include "ModelInterface.h"
+#include "OutputFile.h"
+#include "Weights.h"
+#include "pquant/Frontend/ONNX.h"
+#include "pquant/InitAll.h"
+#include "pquant/Target/X86.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVMIR/Dialect/All.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Timer.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace mlir;
+using namespace pquant;
+
+namespace {
+/// One compile.
+class Compilation {
+public:
+  explicit Compilation(const CompilerOptions &options);
+  LogicalResult run();
+
+private:
+  LogicalResult import();
+  LogicalResult setTarget();
+  LogicalResult runPhase(Phase phase);
+  LogicalResult finishPhase(Phase phase);
+  LogicalResult dump(Phase phase);
+  LogicalResult printModule();
+  LogicalResult generateCode();
+  LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine);
+  void addMain(llvm::Module &module);
+  bool hasWeights() const {
+    return options.emit == Emit::Object || options.emit == Emit::Static ||
+           options.emit == Emit::Library || options.emit == Emit::Executable;
+  }
+  llvm::Timer &timer(StringRef name);
+
+  const CompilerOptions &options;
+  MLIRContext context;
+  ScopedDiagnosticHandler diagnostics;
+  OwningOpRef<ModuleOp> module;
+  TargetAttr target;
+  ModelInterface model;
+  llvm::TimerGroup timers;
+  std::vector<std::unique_ptr<llvm::Timer>> timerList;
+};
+} // namespace
+
+static DialectRegistry makeRegistry() {
+  DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  mlir::registerAllToLLVMIRTranslations(registry);
+  pquant::registerAllDialects(registry);
+  return registry;
+}
+
+/// Where in the model a location is: the file and the node, as far as known.
+static void describeLocation(Location location, std::string &file,
+                             std::string &node) {
+  if (auto name = dyn_cast<NameLoc>(location)) {
+    if (node.empty())
+      node = name.getName().str();
+    describeLocation(name.getChildLoc(), file, node);
+  } else if (auto line = dyn_cast<FileLineColLoc>(location)) {
+    if (file.empty())
+      file = line.getLine()
+                 ? (line.getFilename().getValue() + ":" +
+                    Twine(line.getLine()) + ":" + Twine(line.getColumn()))
+                       .str()
+                 : line.getFilename().str();
+  } else if (auto fused = dyn_cast<FusedLoc>(location)) {
+    for (Location inner : fused.getLocations())
+      describeLocation(inner, file, node);
+  } else if (auto call = dyn_cast<CallSiteLoc>(location)) {
+    describeLocation(call.getCallee(), file, node);
+  }
+}
+
+/// Prints "<file>: <severity>: <message>" with the node's name, notes indented.
+static void printDiagnostic(Diagnostic &diagnostic, StringRef input) {
+  static constexpr StringLiteral severities[] = {"note", "warning", "error",
+                                                 "remark"};
+  std::string file, node;
+  describeLocation(diagnostic.getLocation(), file, node);
+  llvm::errs() << (file.empty() ? input : StringRef(file)) << ": "
+               << severities[static_cast<int>(diagnostic.getSeverity())]
+               << ": ";
+  if (!node.empty())
+    llvm::errs() << "node '" << node << "': ";
+  llvm::errs() << diagnostic << "\n";
+  for (Diagnostic &note : diagnostic.getNotes())
+    printDiagnostic(note, input);
+}
+
+Compilation::Compilation(const CompilerOptions &options)
+    : options(options), context(makeRegistry(), MLIRContext::Threading::DISABLED),
+      diagnostics(&context,
+                  [this](Diagnostic &diagnostic) {
+                    if (diagnostic.getSeverity() !=
+                            DiagnosticSeverity::Remark ||
+                        this->options.optReport)
+                      printDiagnostic(diagnostic, this->options.input);
+                    return success();
+                  }),
+      timers("pquant", "pquant-compile: time by phase") {
+  context.loadAllAvailableDialects();
+}
+
+llvm::Timer &Compilation::timer(StringRef name) {
+  auto &made = timerList.emplace_back(std::make_unique<llvm::Timer>());
+  if (options.timing)
+    made->init(name, name, timers);
+  return *made;
+}
+
+LogicalResult Compilation::import() {
+  StringRef extension = llvm::sys::path::extension(options.input);
+  if (extension == ".mlir" || extension == ".mlirbc") {
+    module = parseSourceFile<ModuleOp>(options.input, &context);
+    return success(static_cast<bool>(module));
+  }
+  FailureOr<OwningOpRef<ModuleOp>> imported =
+      importONNXFile(options.input, &context);
+  if (failed(imported))
+    return failure();
+  module = std::move(*imported);
+  return success();
+}
+
+LogicalResult Compilation::setTarget() {
+  // The host's own features are read in `--target=host` only; everything else
+  // depends on the flags alone.
+  std::string triple = options.target, level = options.onlyLevel;
+  if (triple == "host") {
+    triple = llvm::sys::getProcessTriple();
+    if (level.empty())
+      level = llvm::sys::getHostCPUName().str();
+    llvm::errs() << "target: " << triple << ", CPU " << level << "\n";
+  } else if (triple == "x86-64" || triple == "x86_64") {
+    triple = "x86_64-pc-linux-gnu";
+  }
+  if (llvm::Triple(triple).getArch() != llvm::Triple::x86_64)
+    return reportError("target '" + options.target +
+                       "' is not supported; expected x86-64, host or an x86_64 "
+                       "triple");
+  auto made = x86::makeX86Target(UnknownLoc::get(&context), triple, level);
+  if (failed(made))
+    return failure();
+  target = *made;
+  (*module)->setAttr("pquant.target", target);
+  return success();
+}
+
+LogicalResult Compilation::runPhase(Phase phase) {
+  PassManager pm(&context);
+  pm.enableVerifier(true);
+  RaisingOptions raising;
+  raising.signZero = options.signZero;
+  raising.requireQuantized = options.requireQuantized;
+  switch (phase) {
+  case Phase::Raised:
+    buildRaisingPipeline(pm, raising);
+    break;
+  case Phase::Packed:
+    buildPackingPipeline(pm);
+    break;
+  case Phase::Kernels:
+    buildKernelsPipeline(pm);
+    break;
+  case Phase::LLVM:
+    buildLLVMPipeline(pm);
+    break;
+  case Phase::Import:
+  case Phase::Object:
+    return success();
+  }
+  return pm.run(*module);
+}
+
+LogicalResult Compilation::finishPhase(Phase phase) {
+  if (phase == Phase::Import) {
+    if (failed(model.readEntries(*module)))
+      return failure();
+    Builder builder(&context);
+    for (auto function : module->getOps<func::FuncOp>())
+      if (function.isPublic())
+        function->setAttr("llvm.emit_c_interface", builder.getUnitAttr());
+  }
+  if (phase == Phase::Packed)
+    model.readLinears(*module);
+  return options.dumpPhases.empty() ? success() : dump(phase);
+}
+
+LogicalResult Compilation::dump(Phase phase) {
+  if (std::error_code error =
+          llvm::sys::fs::create_directories(options.dumpPhases))
+    return reportError("cannot make the directory '" + options.dumpPhases +
+                       "': " + error.message());
+  SmallString<128> path(options.dumpPhases);
+  llvm::sys::path::append(path, Twine(static_cast<int>(phase)) + "-" +
+                                    getPhaseName(phase) + ".mlir");
+  auto file = OutputFile::create(path);
+  if (failed(file))
+    return failure();
+  OpPrintingFlags flags;
+  flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
+  (*module)->print((*file)->stream(), flags.enableDebugInfo(true, true));
+  return (*file)->keep();
+}
+
+LogicalResult Compilation::printModule() {
+  OpPrintingFlags flags;
+  if (options.elideWeights)
+    flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
+  if (options.output == "-") {
+    (*module)->print(llvm::outs(), flags);
+    llvm::outs() << "\n";
+    return success();
+  }
+  auto file = OutputFile::create(options.output);
+  if (failed(file))
+    return failure();
+  (*module)->print((*file)->stream(), flags);
+  (*file)->stream() << "\n";
+  return (*file)->keep();
+}
+
+/// int main(int argc, char **argv): hands over to pquant_run_main.
+void Compilation::addMain(llvm::Module &code) {
+  llvm::LLVMContext &llvmContext = code.getContext();
+  llvm::Type *i32 = llvm::Type::getInt32Ty(llvmContext);
+  llvm::Type *pointer = llvm::PointerType::getUnqual(llvmContext);
+  auto *main = llvm::Function::Create(
+      llvm::FunctionType::get(i32, {i32, pointer}, false),
+      llvm::GlobalValue::ExternalLinkage, "main", code);
+  llvm::IRBuilder<> ir(llvm::BasicBlock::Create(llvmContext, "entry", main));
+  llvm::Value *descriptor =
+      ir.CreateCall(code.getFunction(options.symbolPrefix + "_model_descriptor"));
+  llvm::FunctionCallee run = code.getOrInsertFunction(
+      "pquant_run_main",
+      llvm::FunctionType::get(i32, {i32, pointer, pointer}, false));
+  ir.CreateRet(
+      ir.CreateCall(run, {main->getArg(0), main->getArg(1), descriptor}));
+}
+
+LogicalResult Compilation::writeCode(llvm::Module &code,
+                                     llvm::TargetMachine &machine) {
+  bool final = options.emit == Emit::Object || options.emit == Emit::Assembly ||
+               options.emit == Emit::LLVMIR;
+  auto file = OutputFile::create(options.output, final ? "" : ".o");
+  if (failed(file))
+    return failure();
+  if (options.emit == Emit::LLVMIR)
+    code.print((*file)->stream(), nullptr);
+  else if (failed(emitCode(code, machine, (*file)->stream(),
+                           options.emit == Emit::Assembly)))
+    return failure();
+  if (final)
+    return (*file)->keep();
+  if (failed((*file)->close()))
+    return failure();
+
+  llvm::TimeRegion region(timer("link"));
+  auto artifact = OutputFile::create(options.output);
+  if (failed(artifact) || failed((*artifact)->close()))
+    return failure();
+  LogicalResult linked =
+      options.emit == Emit::Static
+          ? writeArchive(options, (*file)->path(), (*artifact)->path())
+          : linkArtifact(options, (*file)->path(), (*artifact)->path());
+  if (failed(linked))
+    return failure();
+  if (options.emit == Emit::Static) {
+    SmallString<128> path(options.output);
+    llvm::sys::path::replace_extension(path, "h");
+    auto header = OutputFile::create(path);
+    if (failed(header))
+      return failure();
+    writeHeader(options, model, (*header)->stream());
+    if (failed((*header)->keep()))
+      return failure();
+  }
+  return (*artifact)->keep(options.emit != Emit::Static);
+}
+
+LogicalResult Compilation::generateCode() {
+  FailureOr<std::unique_ptr<llvm::TargetMachine>> machine =
+      createTargetMachine(target.getTriple());
+  if (failed(machine))
+    return failure();
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<OutputFile> weightFile;
+  WeightLocation weights;
+  if (auto bytes = (*module)->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
+    weights.bytes = bytes.getInt();
+  if (hasWeights()) {
+    auto file = OutputFile::create(options.output, ".weights");
+    if (failed(file))
+      return failure();
+    if (failed(writeWeights(*module, (*file)->stream())) ||
+        failed((*file)->close()))
+      return failure();
+    weights.path = (*file)->path().str();
+    weightFile = std::move(*file);
+  } else {
+    llvm::raw_null_ostream nothing;
+    if (failed(writeWeights(*module, nothing)))
+      return failure();
+  }
+  // The weights are in their file: what is left is code.
+  if (failed(runPhase(Phase::LLVM)) || failed(finishPhase(Phase::LLVM)))
+    return failure();
+  if (options.emit == Emit::MLIR)
+    return printModule();
+
+  std::unique_ptr<llvm::Module> code =
+      translateModuleToLLVMIR(*module, llvmContext, options.input);
+  if (!code)
+    return failure();
+  code->setTargetTriple((*machine)->getTargetTriple());
+  code->setDataLayout((*machine)->createDataLayout());
+  emitModelDescriptor(*code, model, target, weights, options.symbolPrefix,
+                      options.commandLine);
+  if (options.emit == Emit::Executable)
+    addMain(*code);
+  {
+    llvm::TimeRegion region(timer("optimize"));
+    optimizeModule(*code, **machine);
+  }
+  llvm::TimeRegion region(timer("codegen"));
+  return writeCode(*code, **machine);
+}
+
+LogicalResult Compilation::run() {
+  {
+    llvm::TimeRegion region(timer("import"));
+    if (failed(import()))
+      return failure();
+  }
+  model.name = llvm::sys::path::stem(options.input).str();
+  if (failed(setTarget()) || failed(finishPhase(Phase::Import)))
+    return failure();
+  for (Phase phase : {Phase::Raised, Phase::Packed, Phase::Kernels}) {
+    if (options.emit == Emit::MLIR && options.compileTo < phase)
+      break;
+    llvm::TimeRegion region(timer(getPhaseName(phase)));
+    if (failed(runPhase(phase)) || failed(finishPhase(phase)))
+      return failure();
+  }
+  if (options.emit == Emit::MLIR && options.compileTo < Phase::LLVM)
+    return printModule();
+  return generateCode();
+}
+
+LogicalResult pquant::compileModel(const CompilerOptions &options) {
+  // Destroyed before the timers are printed.
+  return Compilation(options).run();
+}
+
+LogicalResult pquant::checkModel(StringRef input, bool json) {
+  DialectRegistry registry = makeRegistry();
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  ScopedDiagnosticHandler diagnostics(&context, [&](Diagnostic &diagnostic) {
+    printDiagnostic(diagnostic, input);
+    return success();
+  });
+  FailureOr<std::vector<UnsupportedOp>> ops = checkONNXFile(input, &context);
+  if (failed(ops))
+    return failure();
+  if (json)
+    printUnsupportedOpsAsJSON(*ops, llvm::outs());
+  else
+    printUnsupportedOps(*ops, llvm::outs());
+  return success(ops->empty());
+}

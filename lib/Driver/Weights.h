@@ -1,0 +1,25 @@
+//===- Weights.h - The weight blob of an artifact ---------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Writes the constants that `pquant-collect-weights` placed.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_DRIVER_WEIGHTS_H
+#define PQUANT_LIB_DRIVER_WEIGHTS_H
+
+#include "pquant/Support/LLVM.h"
+
+namespace pquant {
+
+/// Writes every global with a `pquant.offset` to its place, frees its data and
+/// erases it. Returns the size of the blob.
+FailureOr<uint64_t> writeWeights(ModuleOp module, raw_ostream &os);
+
+} // namespace pquant
+
+#endif // PQUANT_LIB_DRIVER_WEIGHTS_H
