@@ -19,6 +19,7 @@ llvm_config.with_environment("PATH", config.pquant_tools_dir, append_path=True)
 config.environment["LC_ALL"] = "C"
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --allow-unused-prefixes=false"
 
+config.recursiveExpansionLimit = 4
 config.substitutions += [
     ("%python", config.python_executable),
     ("%pquant_src_root", config.pquant_source_dir),
@@ -29,6 +30,24 @@ config.substitutions += [
             os.path.join(config.llvm_lib_dir, "lib" + name + config.llvm_shlib_ext)
             for name in ("mlir_runner_utils", "mlir_c_runner_utils")
         ),
+    ),
+]
+
+# Runs @main of the test on the host: definitions of pquant ops, then upstream
+# lowerings only. This is the oracle that other paths are compared with.
+lower_definitions = (
+    "pquant-opt %s --pquant-decompose --convert-elementwise-to-linalg"
+    " --one-shot-bufferize=bufferize-function-boundaries"
+    " --convert-linalg-to-loops --expand-strided-metadata --lower-affine"
+    " --convert-scf-to-cf --convert-math-to-llvm --convert-math-to-libm"
+    " --finalize-memref-to-llvm --convert-func-to-llvm --convert-arith-to-llvm"
+    " --convert-index-to-llvm --convert-cf-to-llvm --reconcile-unrealized-casts"
+)
+config.substitutions += [
+    (
+        "%run_definitions",
+        lower_definitions
+        + " | mlir-runner -e main --entry-point-result=void --shared-libs=%runner_libs",
     ),
 ]
 
