@@ -29,9 +29,9 @@ enum Register { EAX, EBX, ECX, EDX };
 /// XCR0 bits that must all be set.
 enum State : uint64_t {
   None = 0,
-  Ymm = 0x6,           // SSE, AVX
-  Zmm = Ymm | 0xe0,    // opmask, upper halves, upper registers
-  Tile = 0x60000,      // TILECFG, TILEDATA
+  Ymm = 0x6,        // SSE, AVX
+  Zmm = Ymm | 0xe0, // opmask, upper halves, upper registers
+  Tile = 0x60000,   // TILECFG, TILEDATA
 };
 
 struct Feature {
@@ -116,8 +116,7 @@ bool pquant::cpuHasFeature(const char *name, size_t length) {
       return false;
     if (!(regs[feature.reg] >> feature.bit & 1))
       return false;
-    if (feature.state != None &&
-        (readXcr0() & feature.state) != feature.state)
+    if (feature.state != None && (readXcr0() & feature.state) != feature.state)
       return false;
     return feature.state != Tile || requestTiles();
   }

@@ -93,8 +93,7 @@ static PQuantResults *runOnes(PQuantModel *model, int64_t rows) {
                        tensor("ids", ones, PQUANT_INT64, rows, 4)};
   PQuantResults *results;
   CHECK(pquant_run(model, 0, in, 2, &results) == PQUANT_OK);
-  CHECK(*(const float *)pquant_get_result(results, 1)->data ==
-        (float)rows * 3);
+  CHECK(*(const float *)pquant_get_result(results, 1)->data == (float)rows * 3);
   free(ones);
   free(all);
   return results;
