@@ -236,7 +236,7 @@ int pquant::runModel(const Options &options, PQuantModel *model) {
   if (!code && runs)
     code = runOnFiles(options, model);
   // Output that could not be written (a full disk) is an error too.
-  if (fflush(stdout) && !code)
+  if ((fflush(stdout) || ferror(stdout)) && !code)
     code = fail(options, "could not write to the standard output");
   return code;
 }
