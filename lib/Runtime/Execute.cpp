@@ -250,7 +250,6 @@ static void copyDense(char *to, const PQuantMemRef &memref, int32_t rank,
 static PQuantStatus keepOutput(Run &run, const PQuantTensorSpec &spec,
                                const PQuantMemRef &memref,
                                PQuantResults &results, PQuantTensor &tensor) {
-  tensor.name = spec.name;
   tensor.dtype = spec.dtype;
   tensor.rank = spec.rank;
   for (int32_t d = 0; d < spec.rank; ++d)
@@ -296,17 +295,25 @@ void pquant_free_results(PQuantResults *results) {
   free(results);
 }
 
-/// Room for `count` outputs and no data yet; null when out of memory.
-static PQuantResults *createResults(Pool *pool, int32_t count) {
-  void *memory =
-      calloc(1, sizeof(PQuantResults) + size_t(count) * sizeof(PQuantTensor));
+/// Room for the outputs of `entry`, with their names (the model's may be gone
+/// with its library) and no data yet; null when out of memory.
+static PQuantResults *createResults(Pool *pool, const PQuantEntry &entry) {
+  size_t count = size_t(entry.numOutputs), characters = 0;
+  for (size_t i = 0; i < count; ++i)
+    characters += strlen(entry.outputs[i].name) + 1;
+  size_t fixed = sizeof(PQuantResults) + count * sizeof(PQuantTensor);
+  char *memory = static_cast<char *>(calloc(1, fixed + characters));
   if (!memory)
     return nullptr;
-  PQuantResults *results = ::new (memory) PQuantResults{
-      pool, {}, count, reinterpret_cast<PQuantTensor *>(
-                           static_cast<PQuantResults *>(memory) + 1)};
+  auto tensors =
+      reinterpret_cast<PQuantTensor *>(memory + sizeof(PQuantResults));
+  char *names = memory + fixed;
+  for (size_t i = 0; i < count; ++i) {
+    tensors[i].name = strcpy(names, entry.outputs[i].name);
+    names += strlen(names) + 1;
+  }
   pool->retain();
-  return results;
+  return ::new (memory) PQuantResults{pool, {}, entry.numOutputs, tensors};
 }
 
 //===----------------------------------------------------------------------===//
@@ -355,9 +362,9 @@ static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
       },
       &call);
   for (int32_t i = 0; status == PQUANT_OK && i < entry.numOutputs; ++i)
-    status = keepOutput(run, entry.outputs[i],
-                        call.memrefs[entry.numInputs + i], results,
-                        results.tensors[i]);
+    status =
+        keepOutput(run, entry.outputs[i], call.memrefs[entry.numInputs + i],
+                   results, results.tensors[i]);
   model.pool->recycleAll(run.live);
   model.pool->endRun();
   return status;
@@ -373,7 +380,7 @@ PQuantStatus pquant_run(PQuantModel *model, int32_t index,
                     "expected an entry point of 0 to %d, but got %d",
                     pquant_num_entries(model) - 1, index);
   Call call;
-  PQuantResults *created = createResults(model->pool, entry->numOutputs);
+  PQuantResults *created = createResults(model->pool, *entry);
   if (!created || !createCall(*model, *entry, call)) {
     pquant_free_results(created);
     return setError(PQUANT_OUT_OF_MEMORY,

@@ -22,8 +22,7 @@ using namespace pquant;
 static PQuantStatus openLoaded(void *library, const char *path,
                                const char *symbol, PQuantModel **model) {
   using DescriptorFn = const PQuantModelDescriptor *(*)();
-  auto descriptor =
-      reinterpret_cast<DescriptorFn>(dlsym(library, symbol));
+  auto descriptor = reinterpret_cast<DescriptorFn>(dlsym(library, symbol));
   if (!descriptor)
     return setError(PQUANT_NOT_FOUND,
                     "'%s' is not a pquant model: it has no symbol '%s'", path,

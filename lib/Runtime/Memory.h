@@ -27,8 +27,8 @@ class Pool;
 
 /// The header in the 64 bytes before a block's data.
 struct alignas(kAlignment) Block {
-  Pool *pool;        ///< null for memory outside any run
-  Block *prev;       ///< neighbours in the live list or the free list
+  Pool *pool;  ///< null for memory outside any run
+  Block *prev; ///< neighbours in the live list or the free list
   Block *next;
   uint64_t capacity; ///< usable bytes after the header
   uint64_t freedAt;  ///< the pool's run number when it was freed

@@ -174,9 +174,8 @@ PQuantStatus pquant_find_entry(const PQuantModel *model, const char *name,
     *index = i;
     return PQUANT_OK;
   }
-  return setError(PQUANT_NOT_FOUND,
-                  "no entry point '%s'; this model has: %s", wanted,
-                  names.data);
+  return setError(PQUANT_NOT_FOUND, "no entry point '%s'; this model has: %s",
+                  wanted, names.data);
 }
 
 int32_t pquant_num_linears(const PQuantModel *model) {

@@ -19,7 +19,7 @@ struct PQuantModel {
   pquant::Pool *pool;
   /// pquant_rt_enter of the copy of the runtime that the model was linked with.
   pquant::EnterFn enter;
-  void *library; ///< what dlopen gave, or null
+  void *library;                 ///< what dlopen gave, or null
   void (*unload)(void *library); ///< dlclose, or null
   int32_t level;
   int32_t threads;

@@ -97,10 +97,10 @@ private:
 } // namespace
 
 static constexpr TypeCode typeCodes[] = {
-    {"f4", PQUANT_FLOAT32}, {"f8", PQUANT_FLOAT64}, {"f2", PQUANT_FLOAT16},
-    {"V2", PQUANT_BFLOAT16}, {"i1", PQUANT_INT8},   {"i2", PQUANT_INT16},
-    {"i4", PQUANT_INT32},   {"i8", PQUANT_INT64},   {"u1", PQUANT_UINT8},
-    {"u2", PQUANT_UINT16},  {"u4", PQUANT_UINT32},  {"u8", PQUANT_UINT64},
+    {"f4", PQUANT_FLOAT32},  {"f8", PQUANT_FLOAT64}, {"f2", PQUANT_FLOAT16},
+    {"V2", PQUANT_BFLOAT16}, {"i1", PQUANT_INT8},    {"i2", PQUANT_INT16},
+    {"i4", PQUANT_INT32},    {"i8", PQUANT_INT64},   {"u1", PQUANT_UINT8},
+    {"u2", PQUANT_UINT16},   {"u4", PQUANT_UINT32},  {"u8", PQUANT_UINT64},
     {"b1", PQUANT_BOOL},
 };
 

@@ -20,12 +20,15 @@
 using namespace pquant;
 
 static const char flagsHelp[] =
-    "  --inputs F.npz     run on these arrays, matched by the inputs' names, or\n"
+    "  --inputs F.npz     run on these arrays, matched by the inputs' names, "
+    "or\n"
     "                     by position when they are called in0, in1, ...\n"
     "  --outputs G.npz    write the outputs under their names\n"
-    "  --expect H.npz     compare the outputs, matched by name, or by position\n"
+    "  --expect H.npz     compare the outputs, matched by name, or by "
+    "position\n"
     "                     when the arrays are called out0, out1, ...\n"
-    "  --tolerance T      largest relative L2 error of --expect (default 5e-3)\n"
+    "  --tolerance T      largest relative L2 error of --expect (default "
+    "5e-3)\n"
     "  --entry NAME       entry point (default: the only one, or main)\n"
     "  --threads N        threads (default: OMP_NUM_THREADS, else all CPUs)\n"
     "  --repeat N         after one warm-up time N runs\n"
@@ -75,7 +78,8 @@ static bool parseCount(const char *program, const char *flag, const char *text,
     value = int(number);
     return true;
   }
-  fprintf(stderr, "%s: error: %s expected a number from 1 to %d, but got '%s'\n",
+  fprintf(stderr,
+          "%s: error: %s expected a number from 1 to %d, but got '%s'\n",
           program, flag, limit, text);
   return false;
 }

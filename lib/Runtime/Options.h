@@ -33,8 +33,7 @@ struct Options {
 enum class Parsed { Run, Help, Error };
 
 /// Parses a command line; usage errors and help are already printed.
-Parsed parseOptions(int argc, char **argv, bool takesLibrary,
-                    Options &options);
+Parsed parseOptions(int argc, char **argv, bool takesLibrary, Options &options);
 
 } // namespace pquant
 

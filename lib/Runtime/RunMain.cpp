@@ -9,9 +9,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "RunModel.h"
 #include "Compare.h"
 #include "Info.h"
+#include "RunModel.h"
 #include "Select.h"
 
 #include "pquant/Runtime/RunMain.h"
@@ -40,8 +40,7 @@ struct Selection {
   Selection() = default;
   Selection(const Selection &) = delete;
   ~Selection() { free(tensors); }
-  bool read(const char *path, const Side &side, const Side &other,
-            Text &error);
+  bool read(const char *path, const Side &side, const Side &other, Text &error);
 };
 } // namespace
 
@@ -79,8 +78,8 @@ static int compareDoubles(const void *a, const void *b) {
 /// those of the last run.
 static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
                       const Selection &inputs, PQuantResults *&results) {
-  double *times = static_cast<double *>(
-      calloc(size_t(options.repeat) + 1, sizeof(double)));
+  double *times =
+      static_cast<double *>(calloc(size_t(options.repeat) + 1, sizeof(double)));
   if (!times)
     return fail(options, "out of memory");
   for (int i = 0; i <= options.repeat; ++i) {
@@ -113,8 +112,8 @@ static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
 static bool compareOutput(const Options &options, const PQuantTensor &expected,
                           const PQuantTensor &got) {
   Difference difference = compareTensors(expected, got);
-  bool good = !difference.nonFinite &&
-              difference.relativeL2 <= options.tolerance;
+  bool good =
+      !difference.nonFinite && difference.relativeL2 <= options.tolerance;
   printf("%s: max abs error %.6g, relative L2 error %.6g", got.name,
          difference.maxAbs, difference.relativeL2);
   if (difference.nonFinite)
@@ -198,8 +197,8 @@ static int runOnFiles(const Options &options, PQuantModel *model) {
   }
   Selection inputs;
   Text error;
-  if (options.inputs && !inputs.read(options.inputs, inputsOf(entry),
-                                     outputsOf(entry), error))
+  if (options.inputs &&
+      !inputs.read(options.inputs, inputsOf(entry), outputsOf(entry), error))
     return fail(options, error.data);
   PQuantResults *results = nullptr;
   int code = runAndTime(options, model, index, inputs, results);
@@ -237,7 +236,7 @@ int pquant::runModel(const Options &options, PQuantModel *model) {
   if (!code && runs)
     code = runOnFiles(options, model);
   // Output that could not be written (a full disk) is an error too.
-  if (fflush(stdout) && !code)
+  if ((fflush(stdout) || ferror(stdout)) && !code)
     code = fail(options, "could not write to the standard output");
   return code;
 }

@@ -51,8 +51,7 @@ int32_t pquant::selectArrays(const ArrayFile &file, const char *path,
       continue;
     error.append("'%s': the model has no %s '%s'", path, side.what, name);
     if (side.count)
-      error.append("; expected '%s' or '%s0'", side.specs[0].name,
-                   side.prefix);
+      error.append("; expected '%s' or '%s0'", side.specs[0].name, side.prefix);
     return -1;
   }
   bool byPosition = isPositional(file, side);

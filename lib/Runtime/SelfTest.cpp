@@ -181,9 +181,7 @@ static void fillBits(const Case &shape, uint32_t *w, Random &random) {
   for (int64_t i = 0; i < shape.blocksN(); ++i) {
     for (int64_t j = 0; j < shape.paddedK() / 32; ++j) {
       int64_t bits = shape.k - 32 * j;
-      uint32_t mask = bits >= 32  ? ~0u
-                      : bits <= 0 ? 0
-                                  : (1u << bits) - 1;
+      uint32_t mask = bits >= 32 ? ~0u : bits <= 0 ? 0 : (1u << bits) - 1;
       for (int64_t r = 0; r < 16; ++r) {
         uint32_t word = kind == 1   ? ~0u
                         : kind == 2 ? 0
@@ -254,8 +252,7 @@ static bool makeInt8Linear(const Case &c, Operands &ops, Random &random) {
   Operand *o = ops.all;
   ops.count = 6;
   if (!o[0].create(1, c.m, c.paddedK(), c.rowPadding * 64) ||
-      !o[1].vector(4, c.m) ||
-      !o[2].vector(1, c.blocksN() * 16 * c.paddedK()) ||
+      !o[1].vector(4, c.m) || !o[2].vector(1, c.blocksN() * 16 * c.paddedK()) ||
       !o[3].vector(4, c.n) || !o[4].vector(4, c.n))
     return false;
   fillQuantized(c, o[0], o[1], nullptr, random);
@@ -411,8 +408,8 @@ static PQuantStatus testCase(const PQuantModel &model,
       return status;
   }
   for (int i = 0; i < got.count; ++i) {
-    bool tolerant = kernel.kind == PQUANT_KERNEL_FLOAT_LINEAR &&
-                    i == expected.firstOutput;
+    bool tolerant =
+        kernel.kind == PQUANT_KERNEL_FLOAT_LINEAR && i == expected.firstOutput;
     if (sameBytes(expected.all[i], got.all[i], tolerant))
       continue;
     char where[160];

@@ -1,4 +1,4 @@
-//===- Runtime.h - The C API of a compiled model ---------------------------===//
+//===- Runtime.h - The C API of a compiled model --------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,9 +1,9 @@
 // A model written by hand, with the descriptor that the compiler would write.
 //   main:    y[b, s] = mask[b, s] ? ids[b, s] * 0.5 + bias : 0, total[] = sum y
-//   failing: allocates, then fails a check; -DFAIL_IN_PARALLEL does so in a loop
-//   hungry:  asks for more memory than there is
-//   aliases: returns its input, a constant, a strided view and one buffer twice
-//   threads: the numbers of distinct threads and of covered elements
+//   failing: allocates, then fails a check; -DFAIL_IN_PARALLEL does so in a
+//   loop hungry:  asks for more memory than there is aliases: returns its
+//   input, a constant, a strided view and one buffer twice threads: the numbers
+//   of distinct threads and of covered elements
 #include "pquant/Runtime/ModelDescriptor.h"
 
 #include <pthread.h>
@@ -147,22 +147,21 @@ static const PQuantLevel levels[] = {
 static const PQuantLinearInfo linears[] = {{"layer.0.up", 64, 128, 1.0},
                                            {"layer.0.down", 64, 64, 8.0}};
 
-static const PQuantModelDescriptor descriptor = {
-    ABI_VERSION,
-    3,
-    "hand-written",
-    "pquant 0.1.0 --emit=lib",
-    "x86_64-unknown-linux-gnu",
-    levels,
-    entries,
-    5,
-    0,
-    0,
-    weights,
-    sizeof weights,
-    linears,
-    2,
-    0};
+static const PQuantModelDescriptor descriptor = {ABI_VERSION,
+                                                 3,
+                                                 "hand-written",
+                                                 "pquant 0.1.0 --emit=lib",
+                                                 "x86_64-unknown-linux-gnu",
+                                                 levels,
+                                                 entries,
+                                                 5,
+                                                 0,
+                                                 0,
+                                                 weights,
+                                                 sizeof weights,
+                                                 linears,
+                                                 2,
+                                                 0};
 
 const PQuantModelDescriptor *pquant_model_descriptor(void) {
   return &descriptor;
