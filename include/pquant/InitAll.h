@@ -15,6 +15,9 @@
 
 #include "dialects/PQKernel/PQKernelDialect.h"
 #include "dialects/PQuant/PQuantDialect.h"
+#include "pquant/Conversion/Passes.h"
+#include "pquant/Target/Passes.h"
+#include "pquant/Target/X86.h"
 #include "pquant/Transforms/Passes.h"
 
 namespace pquant {
@@ -23,10 +26,15 @@ namespace pquant {
 inline void registerAllDialects(mlir::DialectRegistry &registry) {
   registry.insert<PQuantDialect, pqk::PQKernelDialect>();
   pqk::registerBufferizableOpInterfaceExternalModels(registry);
+  registerX86Target(registry);
 }
 
 /// Registers our passes and pipelines.
-inline void registerAllPasses() { registerPQuantTransformsPasses(); }
+inline void registerAllPasses() {
+  registerPQuantConversionPasses();
+  registerPQuantTargetPasses();
+  registerPQuantTransformsPasses();
+}
 
 } // namespace pquant
 

@@ -1,0 +1,260 @@
+//===- LinearSkeleton.cpp - Loop nests around the linear kernels ----------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What all linear kernels have in common: sharing out blocks of 16 outputs
+// between threads, scratch memory, the float epilogue and its ragged end. The
+// plans (GemvPlan, GemmPlan) fill in the inner loops.
+//
+//===----------------------------------------------------------------------===//
+
+#include "pquant/Conversion/PQKernelToVector.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace pquant;
+
+/// Weight bytes (GEMV) that make a range worth a thread.
+static constexpr int64_t kGrainBytes = 65536;
+/// Multiplications (GEMM) that make a range worth a thread.
+static constexpr int64_t kGrainProducts = 1 << 20;
+/// Rows whose int32 sums a GEMM range keeps on its stack: a multiple of every
+/// plan's row tile, 96 x 2 blocks x 64 bytes = 12 KiB.
+static constexpr int64_t kRowPanel = 96;
+/// Bytes between prepared rows beyond the row itself: keeps rows of 4096
+/// columns out of each other's L1 sets.
+static constexpr int64_t kRowSkew = 64;
+
+LinearArgs::LinearArgs(KernelBuilder &b, const KernelSpec &spec,
+                       ValueRange args)
+    : accumulate(spec.accumulate) {
+  input = args.front();
+  output = args.back();
+  switch (spec.kind) {
+  case KernelKind::BinaryLinear:
+    scale = args[1], sum = args[2], weight = args[3], weightScale = args[4];
+    break;
+  case KernelKind::Int8Linear:
+    scale = args[1], weight = args[2], rowSum = args[3], weightScale = args[4];
+    break;
+  case KernelKind::FloatLinear:
+    weight = args[1];
+    break;
+  case KernelKind::ExpertLinear:
+  case KernelKind::Quantize:
+    llvm_unreachable("not a kernel on one matrix");
+  }
+  rows = b.dim(output, 0);
+  outputs = b.dim(output, 1);
+  blocks = b.ceilDiv(outputs, kBlockRows);
+  columns = b.dim(input, 1);
+}
+
+namespace {
+/// Loads and stores 16 elements at an output column; the mask is null where all
+/// of them exist.
+struct Lanes {
+  KernelBuilder &b;
+  Value mask;
+
+  Value load(Value memref, ValueRange at, VectorType type) {
+    if (!mask)
+      return b.loadVector(memref, at, type);
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    return vector::MaskedLoadOp::create(b, type, memref, at, mask, zero);
+  }
+  void store(Value value, Value memref, ValueRange at) {
+    if (!mask)
+      return b.storeVector(value, memref, at);
+    vector::MaskedStoreOp::create(b, memref, at, mask, value);
+  }
+};
+} // namespace
+
+/// The exact dot products from a kernel's accumulator.
+static Value applyCorrection(KernelBuilder &b, const LinearArgs &args,
+                             Correction fix, Value m, Value n, Value acc,
+                             Lanes lanes) {
+  switch (fix) {
+  case Correction::None:
+    return acc;
+  case Correction::PlusSum:
+    return b.sub(b.add(acc, acc), b.splat(b.load(args.sum, m), kBlockRows));
+  case Correction::Biased: {
+    Value sums = lanes.load(args.rowSum, n, b.veci(kBlockRows, 32));
+    return b.sub(acc, b.shiftLeft(sums, 7));
+  }
+  }
+  llvm_unreachable("unknown correction");
+}
+
+/// Emits `body` for a full block and, where N ends inside it, for the rest.
+static void emitRagged(KernelBuilder &b, const LinearArgs &args, Value block,
+                       llvm::function_ref<void(Value, Lanes)> body) {
+  Value n = b.mul(block, kBlockRows);
+  Value left = b.sub(args.outputs, n);
+  Value full =
+      b.compare(arith::CmpIPredicate::sge, left, b.index(kBlockRows));
+  b.ifElse(
+      full, [&] { body(n, {b, Value()}); },
+      [&] {
+        Value mask = vector::CreateMaskOp::create(
+            b, b.veci(kBlockRows, 1), ValueRange{left});
+        body(n, {b, mask});
+      });
+}
+
+void pquant::emitEpilogue(KernelBuilder &b, const LinearArgs &args,
+                          Correction fix, Value m, Value block, Value acc) {
+  VectorType floats = b.vecf(kBlockRows);
+  emitRagged(b, args, block, [&](Value n, Lanes lanes) {
+    Value result = acc;
+    if (args.weightScale) {
+      Value dot = applyCorrection(b, args, fix, m, n, acc, lanes);
+      Value scale = b.mul(b.splat(b.load(args.scale, m), kBlockRows),
+                          lanes.load(args.weightScale, n, floats));
+      result = b.mul(arith::SIToFPOp::create(b, floats, dot), scale);
+    }
+    if (args.accumulate)
+      result = b.add(lanes.load(args.output, {m, n}, floats), result);
+    lanes.store(result, args.output, {m, n});
+  });
+}
+
+/// One row by blocks [begin, end).
+static void emitGemvRow(KernelBuilder &b, const LinearArgs &args,
+                        Correction fix, const GemvPlan &plan, Value m,
+                        Value scratch, Value sums, Value begin, Value end) {
+  VectorType type = b.vec(
+      kBlockRows, cast<MemRefType>(sums.getType()).getElementType());
+  Value zero = b.index(0);
+  b.forEachTile(begin, end, plan.groups, [&](int64_t count, Value block) {
+    SmallVector<Value> dots = plan.dot(m, scratch, block, count);
+    if (count == 1)
+      return emitEpilogue(b, args, fix, m, block, dots.front());
+    for (auto [i, dot] : llvm::enumerate(dots))
+      b.storeVector(dot, sums, {b.index(i), zero});
+    b.forLoop(zero, b.index(count), 1, [&](Value i) {
+      emitEpilogue(b, args, fix, m, b.add(block, i),
+                   b.loadVector(sums, {i, zero}, type));
+    });
+  });
+}
+
+void pquant::emitGemv(KernelBuilder &b, const LinearArgs &args,
+                      Correction fix, const GemvPlan &plan) {
+  Value blockBytes = b.mul(b.max(args.columns, b.index(1)), plan.blockBytes);
+  Value grain = b.max(b.index(plan.minimumGrain),
+                      b.add(b.div(b.index(kGrainBytes - 1), blockBytes), 1));
+  b.parallel(args.blocks, grain, [&](Value begin, Value end) {
+    Type sumType = args.weightScale ? Type(b.getI32Type()) : b.getF32Type();
+    Value sums = b.stackBuffer({plan.groups.front(), kBlockRows}, sumType);
+    Value scratch;
+    if (plan.scratchBytes)
+      scratch = b.heapBytes(plan.scratchBytes(args.columns));
+    b.forLoop(b.index(0), args.rows, 1, [&](Value m) {
+      if (plan.prepare)
+        plan.prepare(m, scratch);
+      emitGemvRow(b, args, fix, plan, m, scratch, sums, begin, end);
+    });
+    if (scratch)
+      b.free(scratch);
+  });
+}
+
+/// Adds one chunk of columns of `count` blocks to the sums of all rows of a
+/// row panel.
+static void emitGemmChunk(KernelBuilder &b, const LinearArgs &args,
+                          const GemmPlan &plan, GemmPlan::Tile tile,
+                          Value firstRow, Value rows, Value sums) {
+  VectorType type = b.veci(kBlockRows, 32);
+  if (plan.fillPanel)
+    for (int64_t i = 0; i < tile.blocks; ++i)
+      plan.fillPanel(b.add(tile.block, i), tile.k0, tile.width, tile.panel,
+                     i * plan.panelBytes);
+  b.forEachTile(b.index(0), rows, plan.rows, [&](int64_t count, Value row) {
+    tile.rows = count;
+    tile.rowOffset = b.add(b.mul(b.add(firstRow, row), tile.rowStride),
+                           b.mul(tile.k0, plan.activationBytes));
+    SmallVector<Value> acc;
+    auto address = [&](int64_t i, int64_t j) {
+      Value line = b.add(b.mul(b.add(row, i), tile.blocks), j);
+      return SmallVector<Value>{line, b.index(0)};
+    };
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t j = 0; j < tile.blocks; ++j)
+        acc.push_back(b.loadVector(sums, address(i, j), type));
+    acc = plan.multiply(tile, acc);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t j = 0; j < tile.blocks; ++j)
+        b.storeVector(acc[i * tile.blocks + j], sums, address(i, j));
+  });
+}
+
+/// All chunks of `tile.blocks` blocks for one panel of rows, and the epilogue.
+static void emitGemmPanel(KernelBuilder &b, const LinearArgs &args,
+                          Correction fix, const GemmPlan &plan,
+                          GemmPlan::Tile tile, Value firstRow, Value sums) {
+  VectorType type = b.veci(kBlockRows, 32);
+  Value zero = b.index(0);
+  Value rows = b.min(b.index(kRowPanel), b.sub(args.rows, firstRow));
+  Value zeros = b.constant(type, 0);
+  b.forLoop(zero, b.mul(rows, tile.blocks), 1,
+            [&](Value i) { b.storeVector(zeros, sums, {i, zero}); });
+  b.forLoop(zero, args.columns, plan.chunk, [&](Value k0) {
+    tile.k0 = k0;
+    tile.width = b.min(b.index(plan.chunk), b.sub(args.columns, k0));
+    emitGemmChunk(b, args, plan, tile, firstRow, rows, sums);
+  });
+  b.forLoop(zero, rows, 1, [&](Value row) {
+    b.forLoop(zero, b.index(tile.blocks), 1, [&](Value j) {
+      Value line = b.add(b.mul(row, tile.blocks), j);
+      emitEpilogue(b, args, fix, b.add(firstRow, row), b.add(tile.block, j),
+                   b.loadVector(sums, {line, zero}, type));
+    });
+  });
+}
+
+void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args,
+                      Correction fix, const GemmPlan &plan) {
+  Value one = b.index(1);
+  Value stride = b.add(b.mul(args.columns, plan.activationBytes), kRowSkew);
+  Value prepared = b.heapBytes(b.mul(stride, args.rows));
+  Value rowGrain = b.add(b.div(b.index(kGrainBytes), stride), 1);
+  b.parallel(args.rows, rowGrain, [&](Value begin, Value end) {
+    b.forLoop(begin, end, 1, [&](Value m) {
+      plan.prepareRow(m, prepared, b.mul(m, stride));
+    });
+  });
+  Value products =
+      b.max(b.mul(b.mul(args.columns, args.rows), kBlockRows), one);
+  Value grain = b.max(b.index(plan.blocks.front()),
+                      b.div(b.index(kGrainProducts), products));
+  b.parallel(args.blocks, grain, [&](Value begin, Value end) {
+    Value sums = b.stackBuffer({kRowPanel * plan.blocks.front(), kBlockRows},
+                               b.getI32Type());
+    Value panel;
+    if (plan.panelBytes)
+      panel =
+          b.stackBuffer({plan.panelBytes * plan.blocks.front()}, b.getI8Type());
+    b.forEachTile(begin, end, plan.blocks, [&](int64_t count, Value block) {
+      GemmPlan::Tile tile{0,      count, prepared, Value(), stride,
+                          panel, block, Value(),  Value()};
+      b.forLoop(b.index(0), args.rows, kRowPanel, [&](Value firstRow) {
+        emitGemmPanel(b, args, fix, plan, tile, firstRow, sums);
+      });
+    });
+  });
+  b.free(prepared);
+}
+
+void pquant::emitByRows(KernelBuilder &b, const LinearArgs &args,
+                        llvm::function_ref<void()> gemv,
+                        llvm::function_ref<void()> gemm) {
+  Value few = b.compare(arith::CmpIPredicate::sle, args.rows,
+                        b.index(kGemvRows));
+  b.ifElse(few, gemv, gemm);
+}

@@ -1,0 +1,283 @@
+//===- PQKernelToVector.cpp - pqk ops to kernel functions -----------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Input: bufferized functions, one clone per instruction-set level, each with
+// `pquant.level`. Output: every pqk op but `pqk.parallel` has become a call of
+// a kernel function of the same level, generated here on first use.
+//
+//===----------------------------------------------------------------------===//
+
+#include "pquant/Conversion/PQKernelToVector.h"
+#include "dialects/PQKernel/PQKernelDialect.h"
+#include "pquant/Conversion/Passes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace pquant;
+
+namespace pquant {
+#define GEN_PASS_DEF_CONVERTPQKERNELTOVECTORPASS
+#include "pquant/Conversion/Passes.h.inc"
+} // namespace pquant
+
+//===----------------------------------------------------------------------===//
+// Names and attributes
+//===----------------------------------------------------------------------===//
+
+static StringRef getKindName(KernelKind kind) {
+  switch (kind) {
+  case KernelKind::Quantize:
+    return "quantize";
+  case KernelKind::BinaryLinear:
+    return "binary_linear";
+  case KernelKind::Int8Linear:
+    return "int8_linear";
+  case KernelKind::ExpertLinear:
+    return "expert_linear";
+  case KernelKind::FloatLinear:
+    return "float_linear";
+  }
+  llvm_unreachable("unknown kernel kind");
+}
+
+/// `_127`, `_m128`: fit for a symbol that C code can name.
+static std::string getBoundName(int64_t bound) {
+  return (bound < 0 ? "_m" : "_") + std::to_string(std::abs(bound));
+}
+
+/// `mul_recip`, and what differs from the defaults: `_add`, `_eps` and the bits
+/// of the float, `_range` and the bounds.
+static std::string getQuantizerName(QuantizerAttr quantizer) {
+  std::string name = stringifyFormula(quantizer.getFormula()).str();
+  if (quantizer.getGuard() != Guard::Max)
+    name += "_" + stringifyGuard(quantizer.getGuard()).str();
+  llvm::APFloat eps = quantizer.getEps();
+  if (!eps.bitwiseIsEqual(llvm::APFloat(1e-5f)))
+    name += "_eps" + llvm::utohexstr(eps.bitcastToAPInt().getZExtValue(),
+                                     /*LowerCase=*/true);
+  if (quantizer.getQmin() != -128 || quantizer.getQmax() != 127)
+    name += "_range" + getBoundName(quantizer.getQmin()) +
+            getBoundName(quantizer.getQmax());
+  return name;
+}
+
+std::string KernelSpec::getSymbolName() const {
+  std::string name = ("pqk_" + getKindName(kind)).str();
+  if (accumulate)
+    name += "_acc";
+  if (quantizer)
+    name += "_" + getQuantizerName(quantizer);
+  return name + "_" + level.getName().str();
+}
+
+void pquant::setLevelAttributes(func::FuncOp function, LevelAttr level) {
+  OpBuilder builder(function.getContext());
+  SmallVector<Attribute> entries;
+  auto add = [&](StringRef key, StringRef value) {
+    entries.push_back(builder.getStrArrayAttr({key, value}));
+  };
+  std::string bits = std::to_string(level.getVectorBits());
+  add("target-cpu", level.getCpu());
+  if (!level.getFeatures().empty())
+    add("target-features", level.getFeatures());
+  add("prefer-vector-width", bits);
+  add("min-legal-vector-width", bits);
+  function->setAttr("passthrough", builder.getArrayAttr(entries));
+  function->setAttr(kLevelAttrName, level);
+}
+
+//===----------------------------------------------------------------------===//
+// Kernel functions
+//===----------------------------------------------------------------------===//
+
+/// Row-major with dynamic sizes, outer stride and offset.
+static MemRefType getOperandType(MemRefType type) {
+  SmallVector<int64_t> shape(type.getRank(), ShapedType::kDynamic);
+  SmallVector<int64_t> strides(type.getRank(), ShapedType::kDynamic);
+  strides.back() = 1;
+  auto layout = StridedLayoutAttr::get(type.getContext(),
+                                       ShapedType::kDynamic, strides);
+  return MemRefType::get(shape, type.getElementType(), layout,
+                         type.getMemorySpace());
+}
+
+/// The operand types of a kind's kernels.
+static SmallVector<Type> getArgumentTypes(MLIRContext *context,
+                                          KernelKind kind) {
+  OpBuilder b(context);
+  Type i8 = b.getI8Type(), i32 = b.getI32Type(), i64 = b.getI64Type(),
+       f32 = b.getF32Type();
+  auto vec = [&](Type element) -> Type {
+    return getOperandType(MemRefType::get({ShapedType::kDynamic}, element));
+  };
+  auto mat = [&](Type element) -> Type {
+    return getOperandType(MemRefType::get(
+        {ShapedType::kDynamic, ShapedType::kDynamic}, element));
+  };
+  switch (kind) {
+  case KernelKind::Quantize:
+    return {mat(f32), mat(i8), vec(f32), vec(i32)};
+  case KernelKind::BinaryLinear:
+    return {mat(i8), vec(f32), vec(i32), vec(i8), vec(f32), mat(f32)};
+  case KernelKind::Int8Linear:
+    return {mat(i8), vec(f32), vec(i8), vec(i32), vec(f32), mat(f32)};
+  case KernelKind::ExpertLinear:
+    return {mat(i8),  vec(f32), vec(i64), vec(i8),
+            mat(i32), mat(f32), mat(f32)};
+  case KernelKind::FloatLinear:
+    return {mat(f32), vec(f32), mat(f32)};
+  }
+  llvm_unreachable("unknown kernel kind");
+}
+
+namespace {
+/// The kernel functions of one module.
+class KernelLibrary {
+public:
+  KernelLibrary(ModuleOp module, ArrayRef<KernelRow> table)
+      : module(module), symbols(module), table(table) {}
+
+  /// The kernel of a spec, created on first use.
+  func::FuncOp get(const KernelSpec &spec);
+
+private:
+  ModuleOp module;
+  SymbolTable symbols;
+  ArrayRef<KernelRow> table;
+};
+} // namespace
+
+func::FuncOp KernelLibrary::get(const KernelSpec &spec) {
+  std::string name = spec.getSymbolName();
+  if (auto existing = symbols.lookup<func::FuncOp>(name))
+    return existing;
+  const KernelRow *row = llvm::find_if(table, [&](const KernelRow &row) {
+    return row.kind == spec.kind &&
+           (row.feature.empty() || spec.level.hasFeature(row.feature));
+  });
+  assert(row != table.end() && "the generic rows end the table");
+
+  MLIRContext *context = module.getContext();
+  Location loc = UnknownLoc::get(context);
+  auto type = FunctionType::get(
+      context, getArgumentTypes(context, spec.kind), {});
+  auto function = func::FuncOp::create(loc, name, type);
+  function.setPrivate();
+  function->setAttr("llvm.emit_c_interface", UnitAttr::get(context));
+  setLevelAttributes(function, spec.level);
+  symbols.insert(function);
+
+  Block *body = function.addEntryBlock();
+  KernelBuilder b(loc, OpBuilder::atBlockEnd(body));
+  row->emit(b, spec, body->getArguments(),
+            [this](const KernelSpec &other) { return get(other); });
+  b.setInsertionPointToEnd(body);
+  func::ReturnOp::create(b);
+  return function;
+}
+
+//===----------------------------------------------------------------------===//
+// Ops to calls
+//===----------------------------------------------------------------------===//
+
+/// The spec of a pqk op, nothing for other ops.
+static std::optional<KernelSpec> getSpec(Operation *op, LevelAttr level) {
+  return llvm::TypeSwitch<Operation *, std::optional<KernelSpec>>(op)
+      .Case([&](pqk::QuantizeOp op) {
+        return KernelSpec{KernelKind::Quantize, level, false,
+                          op.getQuantizer()};
+      })
+      .Case([&](pqk::BinaryLinearOp op) {
+        return KernelSpec{KernelKind::BinaryLinear, level, op.getAccumulate(),
+                          {}};
+      })
+      .Case([&](pqk::Int8LinearOp op) {
+        return KernelSpec{KernelKind::Int8Linear, level, op.getAccumulate(),
+                          {}};
+      })
+      .Case([&](pqk::ExpertLinearOp op) {
+        return KernelSpec{KernelKind::ExpertLinear, level, op.getAccumulate(),
+                          {}};
+      })
+      .Case([&](pqk::FloatLinearOp) {
+        return KernelSpec{KernelKind::FloatLinear, level, false, {}};
+      })
+      .Default(std::nullopt);
+}
+
+/// Replaces one op by a call; the kernels read rows as contiguous memory.
+static LogicalResult replaceByCall(Operation *op, const KernelSpec &spec,
+                                   KernelLibrary &library) {
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.getType());
+    if (!type)
+      return op->emitOpError()
+             << "must be bufferized before kernels are chosen, but has an "
+                "operand of type "
+             << operand.getType();
+    if (!type.isLastDimUnitStride())
+      return op->emitOpError()
+             << "expected operands with contiguous rows, but got " << type;
+  }
+  func::FuncOp kernel = library.get(spec);
+  OpBuilder builder(op);
+  SmallVector<Value> operands;
+  for (auto [operand, type] :
+       llvm::zip_equal(op->getOperands(), kernel.getArgumentTypes())) {
+    Value cast = operand;
+    if (cast.getType() != type)
+      cast = memref::CastOp::create(builder, op->getLoc(), type, operand);
+    operands.push_back(cast);
+  }
+  func::CallOp::create(builder, op->getLoc(), kernel, operands);
+  op->erase();
+  return success();
+}
+
+LogicalResult pquant::lowerKernelOps(ModuleOp module,
+                                     ArrayRef<KernelRow> table) {
+  SmallVector<std::pair<Operation *, KernelSpec>> work;
+  WalkResult walked = module.walk([&](func::FuncOp function) {
+    auto level = function->getAttrOfType<LevelAttr>(kLevelAttrName);
+    return function.walk([&](Operation *op) {
+      std::optional<KernelSpec> spec = getSpec(op, level);
+      if (!spec)
+        return WalkResult::advance();
+      if (!level) {
+        op->emitOpError() << "expected a function with attribute '"
+                          << kLevelAttrName << "'";
+        return WalkResult::interrupt();
+      }
+      work.emplace_back(op, *spec);
+      return WalkResult::advance();
+    });
+  });
+  if (walked.wasInterrupted())
+    return failure();
+  KernelLibrary library(module, table);
+  for (auto &[op, spec] : work)
+    if (failed(replaceByCall(op, spec, library)))
+      return failure();
+  return success();
+}
+
+namespace {
+struct ConvertPQKernelToVectorPass
+    : public pquant::impl::ConvertPQKernelToVectorPassBase<
+          ConvertPQKernelToVectorPass> {
+  void runOnOperation() override {
+    if (failed(lowerKernelOps(getOperation(), getGenericKernels())))
+      signalPassFailure();
+  }
+};
+} // namespace
