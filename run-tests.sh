@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#
+# Installs what is missing, builds pquant and runs all tests. For Debian 12, as root or with sudo.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+source tools/dev/debian.sh
+
+install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+build_pquant
+say "running the tests"
+cmake --build --preset release --target check-pquant

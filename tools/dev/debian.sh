@@ -1,0 +1,59 @@
+# Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#
+# What get-started.sh and run-tests.sh share: packages of Debian 12 and the release build. Sourced by bash.
+
+# What building and using pquant needs, and what only its tests need.
+BUILD_PACKAGES=(
+  clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools libomp-22-dev
+  g++ cmake ninja-build libonnx-dev libprotobuf-dev protobuf-compiler zlib1g-dev
+  python3 python3-numpy python3-onnx
+)
+TEST_PACKAGES=(libbenchmark-dev libgtest-dev python3-torch)
+
+say() { printf '== %s\n' "$*"; }
+
+fail() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+is_installed() {
+  [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" == installed ]]
+}
+
+# Installs those of the named packages that are missing; names every package that cannot be had.
+install_packages() {
+  local package missing=() absent=() as_root=()
+  command -v apt-get >/dev/null || fail "expected Debian 12 with apt-get; install by hand: $*"
+  for package in "$@"; do
+    is_installed "$package" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null ||
+      fail "expected root or sudo to install missing packages; as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  for package in "${missing[@]}"; do
+    [[ -n "$(apt-cache madison "$package" 2>/dev/null)" ]] || absent+=("$package")
+  done
+  ((${#absent[@]} == 0)) ||
+    fail "apt knows no package ${absent[*]}; expected Debian 12 (bookworm) with its security updates enabled"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Configures and builds everything into build/.
+build_pquant() {
+  local options=()
+  if command -v ccache >/dev/null; then
+    options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  fi
+  is_installed libbenchmark-dev || options+=(-DPQUANT_BUILD_BENCHMARKS=OFF)
+  say "building into build/"
+  cmake --preset release "${options[@]}"
+  cmake --build --preset release
+}
