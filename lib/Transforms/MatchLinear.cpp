@@ -114,8 +114,8 @@ std::string RaiseSummary::getHeadline() const {
 
 /// Why a linear layer was not raised.
 static FloatLinear explain(ConstantEvaluator &evaluator,
-                           const LinearMatch &linear) {
-  Location loc = linear.op.getLoc();
+                           LinearMatch linear) {
+  Location loc = linear.op->getLoc();
   FloatLinear result{getLocationName(loc), "", loc,
                      hasWeightQuantizer(linear.weight)};
   Mismatch mismatch;

@@ -15,6 +15,7 @@
 
 #include "dialects/PQuant/PQuantDialect.h"
 #include "pquant/Transforms/ConstantEvaluator.h"
+#include "pquant/Transforms/Passes.h"
 #include "pquant/Transforms/TensorExpr.h"
 #include "mlir/IR/AsmState.h"
 
@@ -39,9 +40,6 @@ struct ActivationMatch {
 /// residue `x + (q - x)`.
 std::optional<ActivationMatch> matchActivation(Value tensor,
                                                Mismatch &mismatch);
-
-/// What to do with zeros of a sign function in a 1-bit weight.
-enum class SignZero { Error, Plus, Minus };
 
 /// A weight matrix of N x K.
 struct WeightMatch {

@@ -24,6 +24,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Dominance.h"
+#include "mlir/IR/Iterators.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/CSE.h"
 
@@ -62,7 +63,7 @@ private:
   IRRewriter rewriter;
   SignZero signZero;
   /// One quantisation for all linears that read the same rows.
-  DenseMap<std::pair<Value, Attribute>, QuantizeOp> quantizations;
+  llvm::DenseMap<std::pair<Value, Attribute>, QuantizeOp> quantizations;
 };
 } // namespace
 
@@ -229,7 +230,7 @@ static LogicalResult checkAllQuantized(const RaiseSummary &summary) {
 }
 
 namespace {
-struct RaisePass : impl::RaisePassBase<RaisePass> {
+struct RaisePass : pquant::impl::RaisePassBase<RaisePass> {
   using RaisePassBase::RaisePassBase;
 
   void runOnOperation() override {
@@ -247,7 +248,7 @@ struct RaisePass : impl::RaisePassBase<RaisePass> {
     if (hasErrors)
       return signalPassFailure();
     eraseDeadOps(module);
-    raiseFeedForward(module);
+    //FFN raiseFeedForward(module);
     eraseDeadOps(module);
 
     RaiseSummary summary = summarizeRaising(module);
