@@ -28,7 +28,7 @@ using pquant::ConstantEvaluator;
 /// Results of at most this many elements are kept for the next call.
 static constexpr int64_t smallElements = 64;
 /// Constant chains are never this long; guards the native stack.
-static constexpr unsigned maxDepth = 2000;
+static constexpr unsigned maxDepth = 500;
 
 static RankedTensorType getStaticType(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
@@ -450,7 +450,7 @@ static SmallVector<int64_t, 4> getResultStrides(linalg::GenericOp op) {
   auto shape = cast<RankedTensorType>(op.getResultTypes()[0]).getShape();
   SmallVector<int64_t, 4> strides(op.getNumLoops(), 0);
   int64_t stride = 1;
-  for (int64_t i = map.getNumResults() - 1; i >= 0; --i) {
+  for (int64_t i = int64_t(map.getNumResults()) - 1; i >= 0; --i) {
     strides[map.getDimPosition(i)] = stride;
     stride *= shape[i];
   }

@@ -12,11 +12,15 @@
 #ifndef PQUANT_TRANSFORMS_PASSES_H
 #define PQUANT_TRANSFORMS_PASSES_H
 
+#include "dialects/PQuant/PQuantDialect.h"
 #include "pquant/Support/LLVM.h"
 
 #include "mlir/Pass/Pass.h"
 
 namespace pquant {
+
+/// What `--pquant-raise` does with a zero sign of a 1-bit weight.
+enum class SignZero { Error, Plus, Minus };
 
 #define GEN_PASS_DECL
 #include "pquant/Transforms/Passes.h.inc"
