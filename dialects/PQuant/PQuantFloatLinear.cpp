@@ -21,9 +21,10 @@ static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
 
-LogicalResult FloatLinearOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
-    SmallVectorImpl<Type> &types) {
+LogicalResult FloatLinearOp::inferReturnTypes(MLIRContext *context,
+                                              std::optional<Location> location,
+                                              Adaptor adaptor,
+                                              SmallVectorImpl<Type> &types) {
   RankedTensorType input = typeOf(adaptor.getInput());
   RankedTensorType weight = typeOf(adaptor.getWeight());
   // (C1)
@@ -102,8 +103,7 @@ FailureOr<SmallVector<Value>> FloatLinearOp::decompose(OpBuilder &builder) {
       builder, loc, init.getType(), ValueRange{getInput(), getWeight()}, init,
       maps, iterators,
       [](OpBuilder &nested, Location nestedLoc, ValueRange args) {
-        Value mul =
-            arith::MulFOp::create(nested, nestedLoc, args[0], args[1]);
+        Value mul = arith::MulFOp::create(nested, nestedLoc, args[0], args[1]);
         Value sum = arith::AddFOp::create(nested, nestedLoc, args[2], mul);
         linalg::YieldOp::create(nested, nestedLoc, sum);
       });

@@ -15,6 +15,7 @@
 
 #include "dialects/PQKernel/PQKernelDialect.h"
 #include "dialects/PQuant/PQuantDialect.h"
+#include "pquant/Conversion/Passes.h"
 #include "pquant/Transforms/Passes.h"
 
 namespace pquant {
@@ -26,7 +27,10 @@ inline void registerAllDialects(mlir::DialectRegistry &registry) {
 }
 
 /// Registers our passes and pipelines.
-inline void registerAllPasses() { registerPQuantTransformsPasses(); }
+inline void registerAllPasses() {
+  registerPQuantConversionPasses();
+  registerPQuantTransformsPasses();
+}
 
 } // namespace pquant
 

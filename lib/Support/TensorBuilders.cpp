@@ -6,11 +6,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "pquant/Support/TensorBuilders.h"
-#include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "pquant/Support/Constants.h"
 #include <cstring>
 
 using namespace pquant;
@@ -45,9 +45,8 @@ Value pquant::buildElementwise(OpBuilder &builder, Location loc,
 
 Value pquant::buildElementwise(OpBuilder &builder, Location loc,
                                ValueRange inputs, ScalarBody body) {
-  SmallVector<AffineMap> maps(
-      inputs.size(),
-      builder.getMultiDimIdentityMap(typeOf(inputs[0]).getRank()));
+  SmallVector<AffineMap> maps(inputs.size(), builder.getMultiDimIdentityMap(
+                                                 typeOf(inputs[0]).getRank()));
   return buildElementwise(builder, loc, inputs, maps, body);
 }
 
@@ -80,8 +79,8 @@ Value pquant::collapseToMatrix(OpBuilder &builder, Location loc, Value value) {
   if (type.getRank() == 2)
     return value;
   if (type.getRank() == 1) {
-    auto matrix = RankedTensorType::get({1, type.getDimSize(0)},
-                                        type.getElementType());
+    auto matrix =
+        RankedTensorType::get({1, type.getDimSize(0)}, type.getElementType());
     return mlir::tensor::ExpandShapeOp::create(
         builder, loc, matrix, value,
         ArrayRef<ReassociationIndices>{ReassociationIndices{0, 1}});
@@ -103,8 +102,7 @@ Value pquant::collapseToVector(OpBuilder &builder, Location loc, Value value) {
 }
 
 Value pquant::expandFrom(OpBuilder &builder, Location loc, Value value,
-                         RankedTensorType type,
-                         ArrayRef<OpFoldResult> shape) {
+                         RankedTensorType type, ArrayRef<OpFoldResult> shape) {
   int64_t rank = type.getRank(), kept = typeOf(value).getRank() - 1;
   if (rank == kept + 1) {
     if (value.getType() == type)
@@ -115,11 +113,11 @@ Value pquant::expandFrom(OpBuilder &builder, Location loc, Value value,
     SmallVector<ReassociationIndices> reassociation;
     if (kept == 1)
       reassociation.push_back({0, 1});
-    auto one = RankedTensorType::get(
-        SmallVector<int64_t>(kept + 1, 1), type.getElementType());
+    auto one = RankedTensorType::get(SmallVector<int64_t>(kept + 1, 1),
+                                     type.getElementType());
     if (kept == 1)
-      one = RankedTensorType::get({1, type.getDimSize(0)},
-                                  type.getElementType());
+      one =
+          RankedTensorType::get({1, type.getDimSize(0)}, type.getElementType());
     if (value.getType() != one)
       value = mlir::tensor::CastOp::create(builder, loc, one, value);
     return mlir::tensor::CollapseShapeOp::create(builder, loc, type, value,
@@ -157,8 +155,10 @@ Value pquant::buildFloats(OpBuilder &builder, Location loc,
   auto type = RankedTensorType::get(shape, builder.getF32Type());
   ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()),
                        values.size() * sizeof(float));
-  bool equal = !values.empty() && llvm::all_equal(llvm::map_range(
-                   values, [](float v) { return llvm::bit_cast<uint32_t>(v); }));
+  bool equal =
+      !values.empty() && llvm::all_equal(llvm::map_range(values, [](float v) {
+        return llvm::bit_cast<uint32_t>(v);
+      }));
   ElementsAttr attr = equal ? DenseElementsAttr::get(type, values[0])
                             : makeConstantAttr(type, bytes, name);
   return mlir::arith::ConstantOp::create(builder, loc,

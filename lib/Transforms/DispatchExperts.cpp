@@ -12,14 +12,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "pquant/Transforms/LowerDecoupledFFN.h"
-#include "pquant/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "pquant/Transforms/ConstantUses.h"
+#include "pquant/Transforms/LowerDecoupledFFN.h"
+#include "pquant/Transforms/Passes.h"
 
 namespace pquant {
 #define GEN_PASS_DEF_DISPATCHEXPERTSPASS

@@ -61,7 +61,7 @@ static void lowerUnroutedFFNs(ModuleOp module) {
 /// %a = quantize %x {f}; %b = quantize %x {f}  ->  one of them, in each block.
 static void shareQuantizers(ModuleOp module) {
   using Key = std::tuple<Block *, Value, Attribute>;
-  DenseMap<Key, QuantizeOp> seen;
+  llvm::DenseMap<Key, QuantizeOp> seen;
   SmallVector<std::pair<QuantizeOp, QuantizeOp>> equal;
   module.walk([&](QuantizeOp op) {
     Key key{op->getBlock(), op.getInput(), op.getQuantizerAttr()};
@@ -106,8 +106,7 @@ static std::optional<std::pair<Value, Value>> matchAdd(Operation *op) {
       return std::make_pair(add.getLhs(), add.getRhs());
   auto generic = dyn_cast<linalg::GenericOp>(op);
   if (generic && isElementwiseAdd(generic))
-    return std::make_pair(generic.getDpsInputs()[0],
-                          generic.getDpsInputs()[1]);
+    return std::make_pair(generic.getDpsInputs()[0], generic.getDpsInputs()[1]);
   return std::nullopt;
 }
 
@@ -152,11 +151,9 @@ static void foldFactors(IRRewriter &rewriter, DecoupledLinearOp op) {
     return;
   rewriter.setInsertionPoint(op);
   LinearScales int8{op.getInt8Scale(), {op.getInt8WeightScale()}};
-  LinearScales binary{op.getBinaryScale(),
-                      SmallVector<Value>(op.getScales())};
-  bool constant =
-      foldFactor(rewriter, op.getLoc(), op.getAlpha(), int8) &
-      foldFactor(rewriter, op.getLoc(), op.getBeta(), binary);
+  LinearScales binary{op.getBinaryScale(), SmallVector<Value>(op.getScales())};
+  bool constant = foldFactor(rewriter, op.getLoc(), op.getAlpha(), int8) &
+                  foldFactor(rewriter, op.getLoc(), op.getBeta(), binary);
   remark::passed(op.getLoc(), remarkName("FoldedFactors"))
       << (constant ? "alpha and beta folded into weight scales"
                    : "alpha or beta is no constant: folded into the "
@@ -168,8 +165,7 @@ static void foldFactors(IRRewriter &rewriter, DecoupledLinearOp op) {
 }
 
 namespace {
-struct FuseBranchesPass
-    : pquant::impl::FuseBranchesPassBase<FuseBranchesPass> {
+struct FuseBranchesPass : pquant::impl::FuseBranchesPassBase<FuseBranchesPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     lowerUnroutedFFNs(module);

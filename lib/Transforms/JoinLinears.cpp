@@ -101,8 +101,8 @@ struct JoinKey {
              op->getOperand(1).getAsOpaquePointer()};
     if (auto expert = dyn_cast<ExpertLinearOp>(op)) {
       parts.push_back(expert.getIndex().getAsOpaquePointer());
-      parts.push_back(reinterpret_cast<void *>(
-          typeOf(expert.getWeight()).getDimSize(0)));
+      parts.push_back(
+          reinterpret_cast<void *>(typeOf(expert.getWeight()).getDimSize(0)));
     }
     if (auto binary = dyn_cast<BinaryLinearOp>(op)) {
       parts.push_back(reinterpret_cast<void *>(binary.getPlanes().size()));
@@ -134,7 +134,8 @@ static SmallVector<char> expandSplat(ElementsAttr attr) {
 }
 
 /// Calls `use` on the bytes of all elements of the constant `value`.
-static void withBytes(Value value, function_ref<void(ArrayRef<char>)> use) {
+static void withBytes(Value value,
+                      llvm::function_ref<void(ArrayRef<char>)> use) {
   ElementsAttr attr = getConstant(value);
   if (isSplatConstant(attr))
     return use(expandSplat(attr));
@@ -185,8 +186,7 @@ static Value joinElements(OpBuilder &builder, Location loc,
   shape[dim] = 0;
   for (Value tensor : tensors)
     shape[dim] += typeOf(tensor).getDimSize(dim);
-  auto type =
-      RankedTensorType::get(shape, typeOf(tensors[0]).getElementType());
+  auto type = RankedTensorType::get(shape, typeOf(tensors[0]).getElementType());
   AsmResourceBlob blob = allocateBlob(getStoredBytes(type));
   char *bytes = blob.getMutableData().data();
   size_t stride = getStoredBytes(type) / outer, start = 0;
@@ -194,8 +194,7 @@ static Value joinElements(OpBuilder &builder, Location loc,
     withBytes(tensor, [&](ArrayRef<char> source) {
       size_t part = source.size() / outer;
       for (int64_t i = 0; i < outer; ++i)
-        std::memcpy(bytes + i * stride + start, source.data() + i * part,
-                    part);
+        std::memcpy(bytes + i * stride + start, source.data() + i * part, part);
       start += part;
     });
   return buildJoined(builder, loc, type, std::move(blob), name);
@@ -246,7 +245,7 @@ static Value joinScales(OpBuilder &builder, Location loc,
 
 template <typename OpTy>
 static SmallVector<Value> mapOps(ArrayRef<Operation *> ops,
-                                 function_ref<Value(OpTy)> get) {
+                                 llvm::function_ref<Value(OpTy)> get) {
   SmallVector<Value> result;
   for (Operation *op : ops)
     result.push_back(get(cast<OpTy>(op)));
@@ -263,11 +262,10 @@ static Value buildJoinedBinary(OpBuilder &builder, Location loc,
         builder, loc, mapOps<BinaryLinearOp>(ops, [&](BinaryLinearOp op) {
           return op.getPlanes()[p];
         })));
-    ScaleParts parts{mapOps<BinaryLinearOp>(
-                         ops, [&](BinaryLinearOp op) {
-                           return op.getScales()[p];
-                         }),
-                     SmallVector<int64_t>(rows)};
+    ScaleParts parts{
+        mapOps<BinaryLinearOp>(
+            ops, [&](BinaryLinearOp op) { return op.getScales()[p]; }),
+        SmallVector<int64_t>(rows)};
     scales.push_back(joinScales(builder, loc, parts, 0));
   }
   Value offset;
@@ -275,10 +273,12 @@ static Value buildJoinedBinary(OpBuilder &builder, Location loc,
         return bool(cast<BinaryLinearOp>(op).getOffset());
       })) {
     Value zero = buildFloats(builder, loc, {1}, {0.0f}, "offset");
-    ScaleParts parts{mapOps<BinaryLinearOp>(
-                         ops, [&](BinaryLinearOp op) {
-                           return op.getOffset() ? op.getOffset() : zero;
-                         }),
+    ScaleParts parts{mapOps<BinaryLinearOp>(ops,
+                                            [&](BinaryLinearOp op) {
+                                              return op.getOffset()
+                                                         ? op.getOffset()
+                                                         : zero;
+                                            }),
                      SmallVector<int64_t>(rows)};
     offset = joinScales(builder, loc, parts, 0);
   }
@@ -306,15 +306,14 @@ static Value buildJoinedOp(OpBuilder &builder, Location loc,
                                 ops[0]->getOperand(1), weight, scale);
   auto first = cast<ExpertLinearOp>(ops[0]);
   return ExpertLinearOp::create(builder, loc, first.getInput(),
-                                first.getInputScale(), first.getIndex(),
-                                weight, scale);
+                                first.getInputScale(), first.getIndex(), weight,
+                                scale);
 }
 
 /// Columns [start, start + type's last size) of `joined`.
 static Value buildSlice(OpBuilder &builder, Location loc, Value joined,
                         RankedTensorType type, int64_t start) {
-  SmallVector<OpFoldResult> sizes =
-      tensor::getMixedSizes(builder, loc, joined);
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(builder, loc, joined);
   SmallVector<OpFoldResult> offsets(sizes.size(), builder.getIndexAttr(0));
   SmallVector<OpFoldResult> strides(sizes.size(), builder.getIndexAttr(1));
   offsets.back() = builder.getIndexAttr(start);
@@ -344,8 +343,8 @@ static void joinGroup(Operation *root, IRRewriter &rewriter,
     rewriter.replaceOp(op, slice);
   }
   remark::passed(loc, remarkName("Joined"))
-      << ("joined " + Twine(ops.size()) + " linears over one activation: " +
-          Twine(start) + " rows")
+      << ("joined " + Twine(ops.size()) +
+          " linears over one activation: " + Twine(start) + " rows")
              .str();
   releaseDeadConstants(root, dead);
 }

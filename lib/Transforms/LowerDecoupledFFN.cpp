@@ -78,9 +78,8 @@ static Value buildActivation(OpBuilder &builder, Location loc,
   auto constant = [&](float c) { return constantFloat(builder, loc, c); };
   switch (activation) {
   case Activation::SiLU: {
-    Value exp =
-        math::ExpOp::create(builder, loc,
-                            arith::NegFOp::create(builder, loc, value));
+    Value exp = math::ExpOp::create(builder, loc,
+                                    arith::NegFOp::create(builder, loc, value));
     Value sigmoid = arith::DivFOp::create(
         builder, loc, constant(1.0f),
         arith::AddFOp::create(builder, loc, exp, constant(1.0f)));
@@ -89,16 +88,14 @@ static Value buildActivation(OpBuilder &builder, Location loc,
   case Activation::GELU: {
     Value erf = math::ErfOp::create(
         builder, loc,
-        arith::DivFOp::create(builder, loc, value,
-                              constant(std::sqrt(2.0f))));
+        arith::DivFOp::create(builder, loc, value, constant(std::sqrt(2.0f))));
     Value sum = arith::AddFOp::create(builder, loc, erf, constant(1.0f));
     Value product = arith::MulFOp::create(builder, loc, value, sum);
     return arith::MulFOp::create(builder, loc, product, constant(0.5f));
   }
   case Activation::ReLU:
   case Activation::ReLU2: {
-    Value relu =
-        arith::MaximumFOp::create(builder, loc, value, constant(0.0f));
+    Value relu = arith::MaximumFOp::create(builder, loc, value, constant(0.0f));
     if (activation == Activation::ReLU)
       return relu;
     return arith::MulFOp::create(builder, loc, relu, relu);
@@ -113,8 +110,8 @@ class FFNLowering {
 public:
   FFNLowering(OpBuilder &builder, DecoupledFFNOp op)
       : builder(builder), loc(op.getLoc()), op(op),
-        experts(cast<RankedTensorType>(op.getInt8Up().getType())
-                    .getDimSize(0)) {}
+        experts(
+            cast<RankedTensorType>(op.getInt8Up().getType()).getDimSize(0)) {}
 
   Value lower() {
     auto [input, inputScale] = quantize(op.getInput());
@@ -129,9 +126,9 @@ public:
     Value binaryHidden =
         hidden(binaryLinear, op.getBinaryGate(), op.getBinaryGateScale(),
                op.getBinaryUp(), op.getBinaryUpScale());
-    Value int8Hidden = hidden(int8Linear, op.getInt8Gate(),
-                              op.getInt8GateScale(), op.getInt8Up(),
-                              op.getInt8UpScale());
+    Value int8Hidden =
+        hidden(int8Linear, op.getInt8Gate(), op.getInt8GateScale(),
+               op.getInt8Up(), op.getInt8UpScale());
     return down(binaryHidden, int8Hidden);
   }
 
@@ -171,12 +168,11 @@ private:
           builder, loc,
           cast<TypedAttr>(reshapeConstant(attr, shape.drop_front())));
     return tensor::CollapseShapeOp::create(
-        builder, loc, stack,
-        ArrayRef<ReassociationIndices>{{0, 1}, {2}});
+        builder, loc, stack, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
   }
 
   /// act(gate(x)) * up(x), or act(up(x)) without a gate.
-  Value hidden(function_ref<Value(Value, Value)> linear, Value gate,
+  Value hidden(llvm::function_ref<Value(Value, Value)> linear, Value gate,
                Value gateScale, Value up, Value upScale) {
     SmallVector<Value> inputs;
     if (gate)
@@ -186,8 +182,7 @@ private:
     return buildElementwise(
         builder, loc, inputs,
         [&](OpBuilder &nested, Location nestedLoc, ValueRange args) -> Value {
-          Value value =
-              buildActivation(nested, nestedLoc, activation, args[0]);
+          Value value = buildActivation(nested, nestedLoc, activation, args[0]);
           if (args.size() == 1)
             return value;
           return arith::MulFOp::create(nested, nestedLoc, value, args[1]);
@@ -198,8 +193,7 @@ private:
   Value down(Value binaryHidden, Value int8Hidden) {
     auto [binaryInput, binaryRows] = quantize(binaryHidden);
     auto [int8Input, int8Rows] = quantize(int8Hidden);
-    LinearScales binaryScales{binaryRows,
-                              {perTensor(op.getBinaryDownScale())}};
+    LinearScales binaryScales{binaryRows, {perTensor(op.getBinaryDownScale())}};
     LinearScales int8Scales{int8Rows, {op.getInt8DownScale()}};
     foldFactor(builder, loc, op.getBeta(), binaryScales);
     foldFactor(builder, loc, op.getAlpha(), int8Scales);
@@ -212,8 +206,7 @@ private:
           binaryScales.rows, op.getBinaryDown(), binaryScales.weights,
           /*alpha=*/Value(), /*beta=*/Value());
     Value int8Result = int8(int8Input, int8Scales, op.getInt8Down());
-    Value binaryResult =
-        binary(binaryInput, binaryScales, op.getBinaryDown());
+    Value binaryResult = binary(binaryInput, binaryScales, op.getBinaryDown());
     return buildElementwise(
         builder, loc, {int8Result, binaryResult},
         [](OpBuilder &nested, Location nestedLoc, ValueRange args) -> Value {

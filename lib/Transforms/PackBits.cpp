@@ -90,7 +90,7 @@ struct Source {
 };
 
 /// A constant in one order; all its uses get the same packed constant.
-using Key = std::pair<Attribute, bool>;
+using Key = std::pair<Attribute, int>;
 
 struct Use {
   OpOperand *operand;
@@ -128,7 +128,7 @@ static void collectUses(Operation *op, UseGroups &groups) {
     uses.push_back({operand, *source});
   }
   for (const Use &use : uses)
-    groups[{getConstant(use.source.constant), use.source.transposed}]
+    groups[{getConstant(use.source.constant), int(use.source.transposed)}]
         .push_back(use);
 }
 
@@ -170,24 +170,22 @@ static ElementsAttr pack(ElementsAttr attr, RankedTensorType type,
     break;
   case LayoutKind::I8x16x4:
     for (size_t i = 0, e = shape.size() == 3 ? shape[0] : 1; i < e; ++i)
-      layout::packI8x16x4(
-          reinterpret_cast<const int8_t *>(bytes.data()) + i * rows * columns,
-          rows, columns,
-          reinterpret_cast<int8_t *>(packed) +
-              i * layout::i8x16x4Bytes(rows, columns));
+      layout::packI8x16x4(reinterpret_cast<const int8_t *>(bytes.data()) +
+                              i * rows * columns,
+                          rows, columns,
+                          reinterpret_cast<int8_t *>(packed) +
+                              i * layout::i8x16x4Bytes(rows, columns));
     break;
   case LayoutKind::F32x16:
     layout::packF32x16(reinterpret_cast<const float *>(bytes.data()), rows,
-                       columns, transposed ? 1 : columns,
-                       transposed ? rows : 1,
+                       columns, transposed ? 1 : columns, transposed ? rows : 1,
                        reinterpret_cast<float *>(packed));
     break;
   }
   std::string name = "packed";
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(attr))
     name += "_" + resource.getRawHandle().getKey().str();
-  auto packedType =
-      RankedTensorType::get(shape, type.getElementType(), layout);
+  auto packedType = RankedTensorType::get(shape, type.getElementType(), layout);
   return DenseResourceElementsAttr::get(packedType, name, std::move(blob));
 }
 
@@ -250,15 +248,14 @@ private:
       return failure();
     ElementsAttr packed = pack(getConstant(uses[0].source.constant), type,
                                uses[0].source.transposed, chosen);
-    DenseMap<Value, Value> constants;
+    llvm::DenseMap<Value, Value> constants;
     SmallVector<Value> old;
     for (const Use &use : uses) {
       Value &constant = constants[use.source.constant];
       if (!constant) {
         OpBuilder builder(use.source.constant.getDefiningOp());
-        constant =
-            arith::ConstantOp::create(builder, use.source.constant.getLoc(),
-                                      cast<TypedAttr>(packed));
+        constant = arith::ConstantOp::create(
+            builder, use.source.constant.getLoc(), cast<TypedAttr>(packed));
       }
       old.push_back(use.operand->get());
       use.operand->set(constant);

@@ -119,9 +119,8 @@ struct RaiseFloatLinear : OpInterfaceRewritePattern<linalg::LinalgOp> {
       return rewriter.notifyMatchFailure(op, "K is dynamic");
     if (*order == WeightOrder::ColumnsFirst)
       weight = transposed(rewriter, op.getLoc(), weight);
-    remark::passed(op.getLoc(),
-                   remark::RemarkOpts::name("RaisedFloatLinear")
-                       .category("pquant-raise-float-linears"))
+    remark::passed(op.getLoc(), remark::RemarkOpts::name("RaisedFloatLinear")
+                                    .category("pquant-raise-float-linears"))
         << ("float linear of " + Twine(typeOf(weight).getDimSize(0)) + " x " +
             Twine(typeOf(weight).getDimSize(1)))
                .str();
@@ -145,8 +144,8 @@ struct RaiseFloatLinearsPass
     patterns.add<RaiseFloatLinear>(&getContext(), minElements);
     GreedyRewriteConfig config;
     config.enableFolding(false).enableConstantCSE(false);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns),
-                                     config)))
+    if (failed(
+            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       signalPassFailure();
   }
 };

@@ -75,8 +75,7 @@ static LogicalResult verifyOp(Operation *op) {
 }
 
 namespace {
-struct VerifyPackedPass
-    : pquant::impl::VerifyPackedPassBase<VerifyPackedPass> {
+struct VerifyPackedPass : pquant::impl::VerifyPackedPassBase<VerifyPackedPass> {
   void runOnOperation() override {
     WalkResult result = getOperation().walk([](Operation *op) {
       return failed(verifyOp(op)) ? WalkResult::interrupt()

@@ -13,8 +13,8 @@
 #ifndef PQUANT_SUPPORT_TENSORBUILDERS_H
 #define PQUANT_SUPPORT_TENSORBUILDERS_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/IR/AffineMap.h"
+#include "pquant/Support/LLVM.h"
 #include <optional>
 
 namespace pquant {
@@ -41,9 +41,9 @@ Value collapseToMatrix(OpBuilder &builder, Location loc, Value value);
 /// `value` with all dimensions joined into one; rank 0 becomes one element.
 Value collapseToVector(OpBuilder &builder, Location loc, Value value);
 
-/// The inverse of `collapseToMatrix` and `collapseToVector`: `value`, one row or
-/// element for each index of `shape`, gets the type `type`, whose dynamic sizes
-/// are those of `shape`.
+/// The inverse of `collapseToMatrix` and `collapseToVector`: `value`, one row
+/// or element for each index of `shape`, gets the type `type`, whose dynamic
+/// sizes are those of `shape`.
 Value expandFrom(OpBuilder &builder, Location loc, Value value,
                  RankedTensorType type, ArrayRef<OpFoldResult> shape);
 
