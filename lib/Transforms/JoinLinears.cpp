@@ -236,7 +236,11 @@ static Value joinScales(OpBuilder &builder, Location loc,
   SmallVector<Value> expanded;
   for (auto [scale, rows] : llvm::zip(parts.scales, parts.rows))
     expanded.push_back(expandScale(builder, loc, scale, dim, rows));
-  return joinElements(builder, loc, expanded, dim, "joined_scale");
+  Value joined = joinElements(builder, loc, expanded, dim, "joined_scale");
+  for (Value scale : expanded)
+    if (scale.use_empty())
+      scale.getDefiningOp()->erase();
+  return joined;
 }
 
 //===----------------------------------------------------------------------===//

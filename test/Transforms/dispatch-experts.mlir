@@ -99,7 +99,7 @@ func.func @not_routed(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
 // A factor that is no constant goes into the scale of the rows.
 
 // CHECK-LABEL: func.func @alpha_is_a_value(
-// CHECK-SAME:    %[[ALPHA:.+]]: tensor<f32>)
+// CHECK-SAME:    %[[ALPHA:[a-z0-9]+]]: tensor<f32>)
 // CHECK:         %[[IS1:.+]] = linalg.generic {{.*}} ins(%{{.+}}, %[[ALPHA]] : tensor<4xf32>, tensor<f32>)
 // CHECK:         %[[IS2:.+]] = linalg.generic {{.*}} ins(%[[IS1]],
 // CHECK:         pquant.expert_linear %{{.+}}, %[[IS2]]

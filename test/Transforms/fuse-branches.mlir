@@ -10,7 +10,7 @@
 // CHECK-LABEL: func.func @join_binary(
 // CHECK-SAME:    %[[X:.+]]: tensor<2x?x5xf32>
 // CHECK:         %[[Q:.+]], %[[S:.+]] = pquant.quantize %[[X]]
-// CHECK-NOT:     pquant.quantize
+// CHECK-NOT:     = pquant.quantize
 // CHECK:         %[[W:.+]] = arith.constant dense<{{\[}}[true, false, true, false, false], [true, true, true, true, true], [false, false, true, true, true]]> : tensor<3x5xi1>
 // CHECK:         %[[WS:.+]] = arith.constant dense<{{\[}}[5.000000e-01], [2.500000e-01], [2.500000e-01]]> : tensor<3x1xf32>
 // CHECK:         %[[Y:.+]] = pquant.binary_linear %[[Q]], %[[S]] planes(%[[W]]) scales(%[[WS]])
@@ -41,7 +41,7 @@ func.func @join_binary(%x: tensor<2x?x5xf32>, %d: index) -> (tensor<2x?x1x1xf32>
 // Near misses: another formula, another value.
 
 // CHECK-LABEL: func.func @different_quantizers(
-// CHECK-COUNT-3: pquant.quantize
+// CHECK-COUNT-3: = pquant.quantize
 func.func @different_quantizers(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> (tensor<4x8xi8>, tensor<4x8xi8>, tensor<4x8xi8>) {
   %a, %sa = pquant.quantize %x {quantizer = #pquant.quantizer<mul_recip, eps = 1.000000e-05>} : tensor<4x8xf32> -> tensor<4x8xi8>, tensor<4xf32>
   %b, %sb = pquant.quantize %x {quantizer = #pquant.quantizer<div, eps = 1.000000e-05>} : tensor<4x8xf32> -> tensor<4x8xi8>, tensor<4xf32>
