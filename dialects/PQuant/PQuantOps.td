@@ -120,6 +120,27 @@ def PQuant_Int8LinearOp : PQuant_InferringOp<"int8_linear"> {
   let hasCanonicalizer = 1;
 }
 
+def PQuant_FloatLinearOp : PQuant_InferringOp<"float_linear"> {
+  let summary = "linear layer with float32 weights";
+  let description = [{
+    `y[.., n] = sum_k input[.., k] * weight[n, k]` in float32; the order of the sum is not specified, implementations
+    agree to about 1e-4 relative. For large matrices that stay in float (the LM head), so that they can be packed.
+
+    Constraints:
+    (C1) `input` has rank >= 1 and a static last dimension K.
+    (C2) `weight` has shape N x K with N >= 1.
+
+    Example:
+    ```mlir
+    %y = pquant.float_linear %x, %w : tensor<4x128xf32>, tensor<1000x128xf32> -> tensor<4x1000xf32>
+    ```
+    Source: y = x W^T.
+  }];
+  let arguments = (ins PQuant_FloatTensor:$input, PQuant_FloatTensor:$weight);
+  let results = (outs PQuant_FloatTensor:$result);
+  let assemblyFormat = "$input `,` $weight attr-dict `:` type($input) `,` type($weight) `->` type($result)";
+}
+
 def PQuant_DecoupledLinearOp : PQuant_InferringOp<"decoupled_linear", [AttrSizedOperandSegments]> {
   let summary = "sum of a 1-bit and an INT8 linear layer of the same output width";
   let description = [{

@@ -16,6 +16,7 @@
 #include "dialects/PQKernel/PQKernelDialect.h"
 #include "dialects/PQuant/PQuantDialect.h"
 #include "pquant/Conversion/Passes.h"
+#include "pquant/Pipelines/Pipelines.h"
 #include "pquant/Target/Passes.h"
 #include "pquant/Target/X86.h"
 #include "pquant/Transforms/Passes.h"
@@ -34,6 +35,7 @@ inline void registerAllPasses() {
   registerPQuantConversionPasses();
   registerPQuantTargetPasses();
   registerPQuantTransformsPasses();
+  registerPipelines();
 }
 
 } // namespace pquant

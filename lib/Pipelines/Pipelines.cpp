@@ -67,6 +67,7 @@ void pquant::buildRaisingPipeline(OpPassManager &pm,
 void pquant::buildPackingPipeline(OpPassManager &pm) {
   pm.addPass(createDispatchExpertsPass());
   pm.addPass(createFuseBranchesPass());
+  pm.addPass(createRaiseFloatLinearsPass());
   addCleanup(pm);
   pm.addPass(createPackBitsPass());
   pm.addPass(createVerifyPackedPass());
@@ -75,7 +76,7 @@ void pquant::buildPackingPipeline(OpPassManager &pm) {
 void pquant::buildKernelsPipeline(OpPassManager &pm) {
   // Still on tensors: kernels get their destinations, elementwise chains fuse,
   // identical layers become one function.
-  pm.addPass(createConvertPQuantToPQKPass());
+  pm.addPass(createConvertPQuantToPQKernelPass());
   addCleanup(pm);
   pm.addPass(createFuseElementwisePass());
   addCleanup(pm);
@@ -97,11 +98,10 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createCloneLevelsPass());
   pm.addPass(createX86KernelsPass());
   addCleanup(pm);
-  pm.addPass(createVerifyKernelsPass());
 }
 
 void pquant::buildLLVMPipeline(OpPassManager &pm) {
-  pm.addPass(createOutlineParallelPass());
+  pm.addPass(createConvertPQKernelToLLVMPass());
   pm.addPass(createConvertVectorToSCFPass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());

@@ -1,0 +1,43 @@
+//===- F32x16.h - The f32x16 layout of float matrices -----------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// f32x16 stores [ceil(rows / 16)][columns][16] floats: lane r of (i, k) is
+// W[16i + r][k]. Rows are padded with zeros, columns are not padded
+// (docs/Layout.md, section 4).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LAYOUT_F32X16_H
+#define PQUANT_LAYOUT_F32X16_H
+
+#include "pquant/Layout/D16.h"
+
+namespace pquant::layout {
+
+/// Floats of a packed matrix.
+constexpr size_t f32x16Elements(size_t rows, size_t columns) {
+  return roundUp(rows, blockRows) * columns;
+}
+
+/// Index of element (row, column).
+constexpr size_t f32x16Index(size_t columns, size_t row, size_t column) {
+  return (row / blockRows * columns + column) * blockRows + row % blockRows;
+}
+
+/// Packs a matrix whose element (row, column) is
+/// values[row * rowStride + column * columnStride], so that a [K, N] matrix
+/// needs no transposed copy; writes all f32x16Elements floats.
+void packF32x16(const float *values, size_t rows, size_t columns,
+                size_t rowStride, size_t columnStride, float *packed);
+
+/// The inverse, to row-major order.
+void unpackF32x16(const float *packed, size_t rows, size_t columns,
+                  float *values);
+
+} // namespace pquant::layout
+
+#endif // PQUANT_LAYOUT_F32X16_H
