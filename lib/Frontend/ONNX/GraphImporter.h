@@ -1,0 +1,100 @@
+//===- GraphImporter.h - A checked ONNX model to IR -------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Walks the nodes of the main graph in order and inlines functions of the
+// model. A node that fails poisons its results, so that everything else that is
+// wrong is found in the same run and nothing is reported twice.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_FRONTEND_ONNX_GRAPHIMPORTER_H
+#define PQUANT_LIB_FRONTEND_ONNX_GRAPHIMPORTER_H
+
+#include "Handlers.h"
+
+#include "pquant/Frontend/ONNX.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace pquant {
+
+class GraphImporter {
+public:
+  /// With `collect`, messages about nodes are kept for the list of unsupported
+  /// operators instead of being reported.
+  GraphImporter(ONNXModel &model, mlir::MLIRContext *context,
+                llvm::StringRef file, bool collect);
+
+  /// Imports the main graph; fails when anything failed.
+  mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> run();
+
+  llvm::ArrayRef<UnsupportedOp> getUnsupportedOps() const {
+    return unsupported;
+  }
+
+private:
+  /// The names of one graph or function body.
+  struct Scope {
+    /// Null for the optional inputs that a call omits.
+    llvm::StringMap<Tensor> tensors;
+    llvm::StringSet<> poisoned;
+    llvm::StringMap<int64_t> opsets;
+    /// Attributes of the call, inside a function.
+    const AttributeMap *attributes = nullptr;
+    /// The location and the name of the call, inside a function.
+    std::optional<mlir::Location> call;
+    std::string subject;
+  };
+  using NodeList = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
+
+  mlir::LogicalResult importInputs(Scope &scope, mlir::func::FuncOp function);
+  mlir::LogicalResult importOutputs(Scope &scope, mlir::func::FuncOp function);
+  void importInitializers(Scope &scope);
+  void importNodes(Scope &scope, const NodeList &nodes,
+                   llvm::ArrayRef<int> order);
+  mlir::LogicalResult importNode(Scope &scope, const onnx::NodeProto &node);
+  mlir::LogicalResult runHandler(Scope &scope, const onnx::NodeProto &node,
+                                 const HandlerRow &row, int64_t opset,
+                                 llvm::SmallVector<Tensor> inputs);
+  mlir::LogicalResult inlineFunction(Scope &scope, const onnx::NodeProto &node,
+                                     int functionIndex,
+                                     llvm::ArrayRef<Tensor> inputs);
+  mlir::LogicalResult
+  readFunctionDefaults(const onnx::FunctionProto &function,
+                       AttributeMap &attributes);
+  /// Adds to the list of unsupported operators.
+  void record(const onnx::NodeProto &node, llvm::StringRef nodeName,
+              llvm::StringRef reason);
+  void reportUnsupported();
+  mlir::ArrayAttr getDimNames(llvm::ArrayRef<SizeExpr> sizes,
+                              const onnx::TypeProto_Tensor &type);
+  mlir::DictionaryAttr getSignature(llvm::StringRef name, const TensorInfo &,
+                                    const onnx::TypeProto_Tensor &type);
+
+  ONNXModel &model;
+  mlir::OpBuilder builder;
+  mlir::Location fileLoc;
+  TensorBuilder tensorBuilder;
+  ConstantImporter constants;
+  HandlerTable handlers;
+  const bool collect;
+  std::vector<UnsupportedOp> unsupported;
+  bool hasFailed = false;
+  /// The main graph's sizes by dim_param, and back.
+  llvm::StringMap<SizeExpr> namedSizes;
+  std::map<SizeExpr, std::string> sizeNames;
+  /// Functions that are being inlined, and how many nodes have been so far.
+  llvm::SmallVector<int> callStack;
+  int64_t inlinedNodes = 0;
+  /// Default attributes of functions, parsed on demand.
+  std::deque<onnx::AttributeProto> functionDefaults;
+};
+
+} // namespace pquant
+
+#endif // PQUANT_LIB_FRONTEND_ONNX_GRAPHIMPORTER_H

@@ -1,0 +1,277 @@
+//===- HandlersReduce.cpp - Reductions, ArgMax, CumSum, TopK --------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Reductions run over a filled tensor without the reduced dimensions; kept ones
+// are added afterwards by `tensor.expand_shape`.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Handlers.h"
+#include "ScalarOps.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace pquant;
+
+//===----------------------------------------------------------------------===//
+// Reductions
+//===----------------------------------------------------------------------===//
+
+/// The smallest (or largest) value of a type.
+static TypedAttr getExtreme(OpBuilder &b, ElementType element, bool smallest) {
+  if (auto type = dyn_cast<FloatType>(element.type))
+    return b.getFloatAttr(
+        type, APFloat::getInf(type.getFloatSemantics(), smallest));
+  unsigned bits = element.type.getIntOrFloatBitWidth();
+  APInt value = element.isUnsigned || element.isBool()
+                    ? (smallest ? APInt::getZero(bits) : APInt::getAllOnes(bits))
+                : smallest ? APInt::getSignedMinValue(bits)
+                           : APInt::getSignedMaxValue(bits);
+  return b.getIntegerAttr(element.type, value);
+}
+
+/// What a reduction does: `before` on each element, `combine`, `after` on each
+/// result.
+struct Reduction {
+  Value (*combine)(ScalarOps &, Value, Value);
+  enum { Zero, One, Smallest, Largest } init;
+  Value (*before)(ScalarOps &, Value) = nullptr;
+  Value (*after)(ScalarOps &, Value) = nullptr;
+  bool isMean = false;
+};
+
+static TypedAttr getInit(NodeContext &ctx, const Reduction &reduction,
+                         ElementType element) {
+  OpBuilder &b = ctx.b.getBuilder();
+  if (reduction.init == Reduction::Zero)
+    return b.getZeroAttr(element.type);
+  if (reduction.init == Reduction::One)
+    return b.getOneAttr(element.type);
+  return getExtreme(b, element, reduction.init == Reduction::Smallest);
+}
+
+/// The reduced sum divided by the number of elements.
+static FailureOr<Tensor> divideByCount(NodeContext &ctx, Tensor sum,
+                                       ArrayRef<int64_t> axes) {
+  SizeExpr count(1);
+  for (int64_t axis : axes)
+    count = count * ctx.getInput(0)->sizes[axis];
+  Tensor divisor = count.getConstant()
+                       ? ctx.b.makeScalar(sum->element, *count.getConstant())
+                       : ctx.b.makeSizeScalar(count, sum->element);
+  return ctx.b.elementwise(
+      sum->element, {sum, divisor},
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        return ScalarOps(b, loc, sum->element).div(args[0], args[1]);
+      });
+}
+
+template <typename Function>
+static FailureOr<Tensor> map(NodeContext &ctx, Tensor input, Function function) {
+  return ctx.b.elementwise(input->element, input,
+                           [&](OpBuilder &b, Location loc, ValueRange args) {
+                             ScalarOps o(b, loc, input->element);
+                             return function(o, args[0]);
+                           });
+}
+
+static LogicalResult importReduction(NodeContext &ctx,
+                                     const Reduction &reduction) {
+  Tensor input = ctx.getInput(0);
+  ElementType element = input->element;
+  bool isOrder = reduction.init == Reduction::Smallest ||
+                 reduction.init == Reduction::Largest;
+  if (element.isBool() && !isOrder)
+    return ctx.error() << "expected numbers, but got bool";
+  if (reduction.after && failed(ctx.requireFloat(0)))
+    return failure();
+  auto given = ctx.getAxes(1, input->getRank());
+  if (failed(given))
+    return failure();
+  SmallVector<int64_t> axes = given->value_or(SmallVector<int64_t>());
+  if (axes.empty()) {
+    if (ctx.getInt("noop_with_empty_axes", 0)) {
+      ctx.setOutput(0, input);
+      return success();
+    }
+    axes = llvm::to_vector(llvm::seq<int64_t>(0, input->getRank()));
+  }
+  bool keepDims = ctx.getInt("keepdims", 1);
+  Tensor result = ctx.b.reduce(
+      input, axes, keepDims, element, getInit(ctx, reduction, element),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, element);
+        Value value = reduction.before ? reduction.before(o, args[0]) : args[0];
+        return reduction.combine(o, value, args[1]);
+      });
+  FailureOr<Tensor> finished = result;
+  if (reduction.isMean)
+    finished = divideByCount(ctx, result, axes);
+  if (reduction.after)
+    finished = map(ctx, result, reduction.after);
+  return ctx.setResult(finished);
+}
+
+static Value add(ScalarOps &o, Value x, Value y) { return o.add(y, x); }
+static Value mul(ScalarOps &o, Value x, Value y) { return o.mul(y, x); }
+static Value maximum(ScalarOps &o, Value x, Value y) { return o.max(x, y); }
+static Value minimum(ScalarOps &o, Value x, Value y) { return o.min(x, y); }
+static Value absolute(ScalarOps &o, Value x) { return o.abs(x); }
+static Value square(ScalarOps &o, Value x) { return o.mul(x, x); }
+static Value squareRoot(ScalarOps &o, Value x) { return o.sqrt(x); }
+static Value logarithm(ScalarOps &o, Value x) { return o.log(x); }
+
+static LogicalResult importReduceSum(NodeContext &ctx) {
+  return importReduction(ctx, {add, Reduction::Zero});
+}
+static LogicalResult importReduceMean(NodeContext &ctx) {
+  return importReduction(ctx, {add, Reduction::Zero, nullptr, nullptr, true});
+}
+static LogicalResult importReduceProd(NodeContext &ctx) {
+  return importReduction(ctx, {mul, Reduction::One});
+}
+static LogicalResult importReduceMax(NodeContext &ctx) {
+  return importReduction(ctx, {maximum, Reduction::Smallest});
+}
+static LogicalResult importReduceMin(NodeContext &ctx) {
+  return importReduction(ctx, {minimum, Reduction::Largest});
+}
+static LogicalResult importReduceL1(NodeContext &ctx) {
+  return importReduction(ctx, {add, Reduction::Zero, absolute});
+}
+static LogicalResult importReduceL2(NodeContext &ctx) {
+  return importReduction(ctx, {add, Reduction::Zero, square, squareRoot});
+}
+static LogicalResult importReduceSumSquare(NodeContext &ctx) {
+  return importReduction(ctx, {add, Reduction::Zero, square});
+}
+static LogicalResult importReduceLogSum(NodeContext &ctx) {
+  return importReduction(ctx, {add, Reduction::Zero, nullptr, logarithm});
+}
+
+//===----------------------------------------------------------------------===//
+// ArgMax, ArgMin
+//===----------------------------------------------------------------------===//
+
+/// One loop with two accumulators, the best value and where it is.
+template <bool isMax>
+static LogicalResult importArgExtreme(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  int64_t rank = input->getRank();
+  FailureOr<int64_t> axis = ctx.getAxis("axis", 0, rank);
+  if (failed(axis))
+    return failure();
+  bool keepDims = ctx.getInt("keepdims", 1);
+  bool last = ctx.getInt("select_last_index", 0);
+  OpBuilder &builder = ctx.b.getBuilder();
+  ElementType element = input->element, integer{builder.getI64Type()};
+  SizeList sizes = input->sizes, withOne = input->sizes;
+  sizes.erase(sizes.begin() + *axis);
+  withOne[*axis] = SizeExpr(1);
+  Tensor best = ctx.b.fill(element, sizes, getExtreme(builder, element, isMax));
+  Tensor where = ctx.b.fill(integer, sizes, builder.getI64IntegerAttr(0));
+  SmallVector<utils::IteratorType> iterators(rank,
+                                             utils::IteratorType::parallel);
+  iterators[*axis] = utils::IteratorType::reduction;
+  AffineMap identity = builder.getMultiDimIdentityMap(rank);
+  AffineMap kept = identity.dropResult(*axis);
+  auto generic = linalg::GenericOp::create(
+      builder, ctx.b.getLoc(),
+      TypeRange{best->value.getType(), where->value.getType()},
+      ctx.b.getValue(input), ValueRange{best->value, where->value},
+      ArrayRef<AffineMap>{identity, kept, kept}, iterators,
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, element);
+        Value i = linalg::IndexOp::create(b, loc, *axis);
+        i = arith::IndexCastOp::create(b, loc, b.getI64Type(), i);
+        Value isBetter = isMax ? (last ? o.greaterOrEqual(args[0], args[1])
+                                       : o.greater(args[0], args[1]))
+                               : (last ? o.lessOrEqual(args[0], args[1])
+                                       : o.less(args[0], args[1]));
+        linalg::YieldOp::create(b, loc,
+                                {o.select(isBetter, args[0], args[1]),
+                                 o.select(isBetter, i, args[2])});
+      });
+  Tensor result = ctx.b.makeTensor(generic.getResult(1), integer, sizes);
+  return ctx.setResult(keepDims ? ctx.b.reshape(result, withOne)
+                                : FailureOr<Tensor>(result));
+}
+
+//===----------------------------------------------------------------------===//
+// CumSum
+//===----------------------------------------------------------------------===//
+
+/// out[i] = sum over j <= i (or < i, >= i, > i) of in[j], as one contraction
+/// with a triangle.
+static LogicalResult importCumSum(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  int64_t rank = input->getRank();
+  FailureOr<SmallVector<int64_t>> axes = ctx.getConstantInts(1);
+  if (failed(axes))
+    return failure();
+  if (axes->size() != 1)
+    return ctx.error() << "expected one axis, but got " << axes->size();
+  FailureOr<int64_t> axis = ctx.normalizeAxis(axes->front(), rank);
+  if (failed(axis))
+    return failure();
+  bool exclusive = ctx.getInt("exclusive", 0), reverse = ctx.getInt("reverse", 0);
+  OpBuilder &builder = ctx.b.getBuilder();
+  ElementType element = input->element;
+  Tensor start = ctx.b.fill(element, input->sizes,
+                            builder.getZeroAttr(element.type));
+  SmallVector<AffineExpr> in, out;
+  for (int64_t i = 0; i < rank; ++i) {
+    out.push_back(builder.getAffineDimExpr(i));
+    in.push_back(builder.getAffineDimExpr(i == *axis ? rank : i));
+  }
+  SmallVector<utils::IteratorType> iterators(rank + 1,
+                                             utils::IteratorType::parallel);
+  iterators.back() = utils::IteratorType::reduction;
+  MLIRContext *context = builder.getContext();
+  AffineMap maps[] = {AffineMap::get(rank + 1, 0, in, context),
+                      AffineMap::get(rank + 1, 0, out, context)};
+  auto generic = linalg::GenericOp::create(
+      builder, ctx.b.getLoc(), start->value.getType(), ctx.b.getValue(input),
+      start->value, maps, iterators,
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, element);
+        Value i = linalg::IndexOp::create(b, loc, *axis);
+        Value j = linalg::IndexOp::create(b, loc, rank);
+        if (reverse)
+          std::swap(i, j);
+        Value isCounted = arith::CmpIOp::create(
+            b, loc,
+            exclusive ? arith::CmpIPredicate::slt : arith::CmpIPredicate::sle,
+            j, i);
+        Value sum = o.add(args[1], args[0]);
+        linalg::YieldOp::create(b, loc, o.select(isCounted, sum, args[1]));
+      });
+  ctx.setOutput(0, ctx.b.makeTensor(generic.getResult(0), element,
+                                    input->sizes));
+  return success();
+}
+
+ArrayRef<HandlerRow> pquant::getReduceHandlers() {
+  static const HandlerRow rows[] = {
+      {"", "ArgMax", 13, 1, 1, 1, importArgExtreme<true>},
+      {"", "ArgMin", 13, 1, 1, 1, importArgExtreme<false>},
+      {"", "CumSum", 13, 2, 2, 1, importCumSum, "constant axis"},
+      {"", "ReduceL1", 13, 1, 2, 1, importReduceL1, "constant axes"},
+      {"", "ReduceL2", 13, 1, 2, 1, importReduceL2, "constant axes"},
+      {"", "ReduceLogSum", 13, 1, 2, 1, importReduceLogSum, "constant axes"},
+      {"", "ReduceMax", 13, 1, 2, 1, importReduceMax, "constant axes"},
+      {"", "ReduceMean", 13, 1, 2, 1, importReduceMean, "constant axes"},
+      {"", "ReduceMin", 13, 1, 2, 1, importReduceMin, "constant axes"},
+      {"", "ReduceProd", 13, 1, 2, 1, importReduceProd, "constant axes"},
+      {"", "ReduceSum", 13, 1, 2, 1, importReduceSum, "constant axes"},
+      {"", "ReduceSumSquare", 13, 1, 2, 1, importReduceSumSquare,
+       "constant axes"},
+  };
+  return rows;
+}

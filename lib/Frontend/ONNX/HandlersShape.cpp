@@ -1,0 +1,481 @@
+//===- HandlersShape.cpp - Operators that move or describe data -----------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Shape, Size and what is computed from them stay symbolic: only where a tensor
+// is asked for do they become IR.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Handlers.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+
+using namespace mlir;
+using namespace pquant;
+
+static LogicalResult importIdentity(NodeContext &ctx) {
+  ctx.setOutput(0, ctx.getInput(0));
+  return success();
+}
+
+/// Sizes as an operator's input gives them: none may be negative.
+static LogicalResult requireSizes(NodeContext &ctx, ArrayRef<SizeExpr> sizes) {
+  for (const SizeExpr &size : sizes) {
+    if (ctx.b.isNonNegative(size))
+      continue;
+    if (std::optional<int64_t> constant = size.getConstant())
+      return ctx.error() << "expected sizes of at least 0, but got "
+                         << *constant;
+    OpBuilder &b = ctx.b.getBuilder();
+    Value isValid = arith::CmpIOp::create(
+        b, ctx.b.getLoc(), arith::CmpIPredicate::sge,
+        ctx.b.getIndexValue(size), ctx.b.getIndexConstant(0));
+    ctx.b.assertAtRunTime(isValid, "expected sizes of at least 0");
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Constant, ConstantOfShape, Cast
+//===----------------------------------------------------------------------===//
+
+static LogicalResult importConstant(NodeContext &ctx) {
+  OpBuilder &b = ctx.b.getBuilder();
+  ElementType integer{b.getI64Type()}, real{b.getF32Type()};
+  auto vectorOf = [&](Type type, size_t size) {
+    return RankedTensorType::get(static_cast<int64_t>(size), type);
+  };
+  if (Tensor tensor = ctx.getTensor("value")) {
+    ctx.setOutput(0, tensor);
+    return success();
+  }
+  if (ctx.hasAttribute("value_int")) {
+    auto attribute = DenseElementsAttr::get(
+        RankedTensorType::get({}, integer.type), ctx.getInt("value_int", 0));
+    ctx.setOutput(0, ctx.b.makeConstant(attribute, integer));
+    return success();
+  }
+  if (ctx.hasAttribute("value_float")) {
+    ctx.setOutput(0, ctx.b.makeScalar(real, ctx.getFloat("value_float", 0)));
+    return success();
+  }
+  if (std::optional<SmallVector<int64_t>> ints = ctx.getInts("value_ints")) {
+    auto attribute = DenseElementsAttr::get(
+        vectorOf(integer.type, ints->size()), ArrayRef<int64_t>(*ints));
+    ctx.setOutput(0, ctx.b.makeConstant(attribute, integer));
+    return success();
+  }
+  if (std::optional<SmallVector<float>> floats = ctx.getFloats("value_floats")) {
+    auto attribute = DenseElementsAttr::get(
+        vectorOf(real.type, floats->size()), ArrayRef<float>(*floats));
+    ctx.setOutput(0, ctx.b.makeConstant(attribute, real));
+    return success();
+  }
+  return ctx.error() << "expected attribute 'value', 'value_int', "
+                        "'value_ints', 'value_float' or 'value_floats'";
+}
+
+static LogicalResult importConstantOfShape(NodeContext &ctx) {
+  FailureOr<SizeList> sizes = ctx.getElements(0);
+  if (failed(sizes) || failed(requireSizes(ctx, *sizes)))
+    return failure();
+  Tensor value = ctx.getTensor("value");
+  if (!value)
+    value = ctx.b.makeScalar({ctx.b.getBuilder().getF32Type()}, 0);
+  auto contents = dyn_cast_or_null<DenseElementsAttr>(value->constant);
+  if (!contents || contents.getNumElements() != 1)
+    return ctx.error() << "expected attribute 'value' of one element";
+  std::optional<int64_t> count = ctx.b.product(*sizes).getConstant();
+  if (sizes->size() <= 1 && value->elements && count &&
+      *count <= TensorBuilder::maxInlineElements) {
+    ctx.setOutput(0, ctx.b.makeElements(
+                         value->element, *sizes,
+                         SizeList(*count, value->elements->front())));
+    return success();
+  }
+  ctx.setOutput(0, ctx.b.fill(value->element, *sizes,
+                              cast<TypedAttr>(*contents.value_begin<Attribute>())));
+  return success();
+}
+
+static LogicalResult importCast(NodeContext &ctx) {
+  FailureOr<ElementType> type = ctx.getElementType(ctx.getInt("to", 0));
+  if (failed(type))
+    return failure();
+  ctx.setOutput(0, ctx.b.castElements(ctx.getInput(0), *type));
+  return success();
+}
+
+static LogicalResult importCastLike(NodeContext &ctx) {
+  ctx.setOutput(0, ctx.b.castElements(ctx.getInput(0),
+                                      ctx.getInput(1)->element));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Shape, Size
+//===----------------------------------------------------------------------===//
+
+static LogicalResult importShape(NodeContext &ctx) {
+  ArrayRef<SizeExpr> sizes = ctx.getInput(0)->sizes;
+  int64_t rank = sizes.size();
+  auto clamp = [&](int64_t bound) {
+    bound = bound < 0 ? bound + rank : bound;
+    return std::min(std::max(bound, int64_t(0)), rank);
+  };
+  int64_t start = clamp(ctx.getInt("start", 0));
+  int64_t end = std::max(clamp(ctx.getInt("end", rank)), start);
+  SizeList elements(sizes.slice(start, end - start));
+  ctx.setOutput(0, ctx.b.makeElements({ctx.b.getBuilder().getI64Type()},
+                                      {SizeExpr(end - start)}, elements));
+  return success();
+}
+
+static LogicalResult importSize(NodeContext &ctx) {
+  ctx.setOutput(0,
+                ctx.b.makeSizeScalar(ctx.b.product(ctx.getInput(0)->sizes),
+                                     {ctx.b.getBuilder().getI64Type()}));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Reshape and its kin
+//===----------------------------------------------------------------------===//
+
+/// Sizes of which the run time decides whether they are 0, -1 or a size.
+static SizeList resolveAtRunTime(NodeContext &ctx, ArrayRef<SizeExpr> elements,
+                                 bool allowZero) {
+  OpBuilder &b = ctx.b.getBuilder();
+  Location loc = ctx.b.getLoc();
+  Tensor input = ctx.getInput(0);
+  Value zero = ctx.b.getIndexConstant(0), one = ctx.b.getIndexConstant(1);
+  SmallVector<Value> sizes, isNegative;
+  Value known = one;
+  for (auto [i, element] : llvm::enumerate(elements)) {
+    Value size = ctx.b.getIndexValue(element);
+    if (!allowZero && static_cast<int64_t>(i) < input->getRank()) {
+      Value isZero = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                           size, zero);
+      size = arith::SelectOp::create(
+          b, loc, isZero, ctx.b.getIndexValue(input->sizes[i]), size);
+    }
+    isNegative.push_back(arith::CmpIOp::create(
+        b, loc, arith::CmpIPredicate::slt, size, zero));
+    Value factor =
+        arith::SelectOp::create(b, loc, isNegative.back(), one, size);
+    known = arith::MulIOp::create(b, loc, known, factor);
+    sizes.push_back(size);
+  }
+  known = arith::MaxSIOp::create(b, loc, known, one);
+  Value inferred = arith::DivSIOp::create(
+      b, loc, ctx.b.getIndexValue(ctx.b.product(input->sizes)), known);
+  SizeList result;
+  for (auto [size, negative] : llvm::zip_equal(sizes, isNegative))
+    result.push_back(ctx.b.atomFor(
+        arith::SelectOp::create(b, loc, negative, inferred, size), true));
+  return result;
+}
+
+/// The size that -1 stands for.
+static FailureOr<SizeExpr> inferSize(NodeContext &ctx, const SizeExpr &total,
+                                     const SizeExpr &known) {
+  if (std::optional<SizeExpr> quotient = total.dividedExactlyBy(known))
+    return *quotient;
+  if (total.getConstant() && known.getConstant())
+    return ctx.error() << "cannot split " << *total.getConstant()
+                       << " elements into rows of " << *known.getConstant();
+  OpBuilder &b = ctx.b.getBuilder();
+  Value divisor = ctx.b.getIndexValue(ctx.b.maximum(known, SizeExpr(1)));
+  // The reshape asserts that nothing is left over.
+  Value size = arith::DivUIOp::create(b, ctx.b.getLoc(),
+                                      ctx.b.getIndexValue(total), divisor);
+  return ctx.b.atomFor(size, /*isNonNegative=*/true);
+}
+
+static LogicalResult importReshape(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  FailureOr<SizeList> elements = ctx.getElements(1);
+  if (failed(elements))
+    return failure();
+  bool allowZero = ctx.getInt("allowzero", 0);
+  if (llvm::any_of(*elements, [&](const SizeExpr &e) {
+        return !e.getConstant() && !ctx.b.isNonNegative(e);
+      }))
+    return ctx.setResult(
+        ctx.b.reshape(input, resolveAtRunTime(ctx, *elements, allowZero)));
+
+  SizeList sizes;
+  SizeExpr known(1);
+  std::optional<size_t> inferred;
+  for (auto [i, element] : llvm::enumerate(*elements)) {
+    SizeExpr size = element;
+    if (size.isConstant(0) && !allowZero) {
+      if (static_cast<int64_t>(i) >= input->getRank())
+        return ctx.error() << "size 0 at position " << i
+                           << " asks for a dimension that the input of rank "
+                           << input->getRank() << " does not have";
+      size = input->sizes[i];
+    }
+    sizes.push_back(size);
+    if (size.isConstant(-1)) {
+      if (inferred)
+        return ctx.error() << "expected at most one size of -1";
+      inferred = i;
+    } else if (size.getConstant() && *size.getConstant() < 0) {
+      return ctx.error() << "expected sizes of at least -1, but got "
+                         << *size.getConstant();
+    } else {
+      known = known * size;
+    }
+  }
+  if (inferred) {
+    FailureOr<SizeExpr> size =
+        inferSize(ctx, ctx.b.product(input->sizes), known);
+    if (failed(size))
+      return failure();
+    sizes[*inferred] = *size;
+  }
+  return ctx.setResult(ctx.b.reshape(input, sizes));
+}
+
+static LogicalResult importFlatten(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  int64_t rank = input->getRank(), axis = ctx.getInt("axis", 1);
+  if (axis < -rank || axis > rank)
+    return ctx.error() << "expected an axis in [" << -rank << ", " << rank
+                       << "], but got " << axis;
+  axis = axis < 0 ? axis + rank : axis;
+  ArrayRef<SizeExpr> sizes(input->sizes);
+  return ctx.setResult(
+      ctx.b.reshape(input, {ctx.b.product(sizes.take_front(axis)),
+                            ctx.b.product(sizes.drop_front(axis))}));
+}
+
+static LogicalResult importUnsqueeze(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  FailureOr<SmallVector<int64_t>> ints = ctx.getConstantInts(1);
+  if (failed(ints))
+    return failure();
+  int64_t rank = input->getRank() + ints->size();
+  FailureOr<SmallVector<int64_t>> axes = ctx.normalizeAxes(*ints, rank);
+  if (failed(axes))
+    return failure();
+  SizeList sizes;
+  for (int64_t i = 0, next = 0; i < rank; ++i)
+    sizes.push_back(llvm::is_contained(*axes, i) ? SizeExpr(1)
+                                                 : input->sizes[next++]);
+  return ctx.setResult(ctx.b.reshape(input, sizes));
+}
+
+static LogicalResult importSqueeze(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  auto axes = ctx.getAxes(1, input->getRank());
+  if (failed(axes))
+    return failure();
+  SizeList ones = input->sizes, sizes;
+  for (int64_t i = 0; i < input->getRank(); ++i) {
+    if (!*axes && !input->sizes[i].getConstant())
+      return ctx.error() << "expected axes, because dimension " << i
+                         << " is not known to be 1 or not";
+    if (*axes ? llvm::is_contained(**axes, i) : ones[i].isConstant(1))
+      ones[i] = SizeExpr(1);
+    else
+      sizes.push_back(ones[i]);
+  }
+  FailureOr<Tensor> refined = ctx.b.refineSizes(input, ones);
+  if (failed(refined))
+    return failure();
+  return ctx.setResult(ctx.b.reshape(*refined, sizes));
+}
+
+static LogicalResult importTranspose(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  int64_t rank = input->getRank();
+  SmallVector<int64_t> permutation =
+      llvm::to_vector(llvm::reverse(llvm::seq<int64_t>(0, rank)));
+  if (auto ints = ctx.getInts("perm"))
+    permutation = *ints;
+  SmallVector<int64_t> sorted = permutation;
+  llvm::sort(sorted);
+  if (!llvm::equal(sorted, llvm::seq<int64_t>(0, rank)))
+    return ctx.error() << "expected a permutation of " << rank << " dimensions";
+  ctx.setOutput(0, ctx.b.transpose(input, permutation));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Expand, Tile, Concat, Split, Where
+//===----------------------------------------------------------------------===//
+
+static LogicalResult importExpand(NodeContext &ctx) {
+  FailureOr<SizeList> sizes = ctx.getElements(1);
+  if (failed(sizes) || failed(requireSizes(ctx, *sizes)))
+    return failure();
+  return ctx.setResult(ctx.b.expand(ctx.getInput(0), *sizes));
+}
+
+/// [a, b] -> [r0, a, r1, b] -> [r0 * a, r1 * b]
+static LogicalResult importTile(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  FailureOr<SizeList> repeats = ctx.getElements(1);
+  if (failed(repeats) || failed(requireSizes(ctx, *repeats)))
+    return failure();
+  if (static_cast<int64_t>(repeats->size()) != input->getRank())
+    return ctx.error() << "expected " << input->getRank()
+                       << " repeats, but got " << repeats->size();
+  SizeList loops, sizes;
+  SmallVector<AffineExpr> exprs;
+  for (auto [size, repeat] : llvm::zip_equal(input->sizes, *repeats)) {
+    loops.push_back(repeat);
+    exprs.push_back(ctx.b.getBuilder().getAffineDimExpr(loops.size()));
+    loops.push_back(size);
+    sizes.push_back(repeat * size);
+  }
+  if (sizes == input->sizes) {
+    ctx.setOutput(0, input);
+    return success();
+  }
+  AffineMap map = AffineMap::get(loops.size(), 0, exprs,
+                                 ctx.b.getBuilder().getContext());
+  Tensor repeated = ctx.b.parallel(
+      input->element, loops, input, map,
+      [](OpBuilder &, Location, ValueRange args) { return args[0]; });
+  return ctx.setResult(ctx.b.reshape(repeated, sizes));
+}
+
+static LogicalResult importConcat(NodeContext &ctx) {
+  int64_t rank = ctx.getInput(0)->getRank();
+  if (!ctx.hasAttribute("axis"))
+    return ctx.error() << "expected attribute 'axis'";
+  FailureOr<int64_t> axis = ctx.getAxis("axis", 0, rank);
+  if (failed(axis))
+    return failure();
+  for (size_t i = 0; i < ctx.getNumInputs(); ++i)
+    if (failed(ctx.requireSameType(0, i)) || failed(ctx.requireRank(i, rank)))
+      return failure();
+  return ctx.setResult(ctx.b.concat(ctx.getInputs(), *axis));
+}
+
+/// The sizes of the parts, by input, attribute or number of outputs.
+static FailureOr<SizeList> getSplitSizes(NodeContext &ctx,
+                                         const SizeExpr &total) {
+  int64_t count = ctx.getNumOutputs();
+  if (ctx.getInput(1)) {
+    FailureOr<SizeList> sizes = ctx.getElements(1);
+    if (failed(sizes) || failed(requireSizes(ctx, *sizes)))
+      return failure();
+    if (static_cast<int64_t>(sizes->size()) != count)
+      return ctx.error() << "expected " << count << " split sizes, but got "
+                         << sizes->size();
+    SizeExpr sum;
+    for (const SizeExpr &size : *sizes)
+      sum = sum + size;
+    if (failed(ctx.b.requireEqual(sum, total, "the split dimension")))
+      return failure();
+    return sizes;
+  }
+  if (ctx.getInt("num_outputs", count) != count)
+    return ctx.error() << "expected num_outputs of " << count << ", but got "
+                       << ctx.getInt("num_outputs", count);
+  SizeExpr chunk = ctx.b.divide(total, count, /*up=*/true);
+  SizeList sizes(count, chunk);
+  sizes.back() = total - chunk * SizeExpr(count - 1);
+  bool mayBeSmaller = ctx.opset >= 18 && total.getConstant();
+  if (!mayBeSmaller &&
+      failed(ctx.b.requireEqual(chunk * SizeExpr(count), total,
+                                "the split dimension")))
+    return failure();
+  if (!total.getConstant())
+    sizes.back() = chunk;
+  if (failed(requireSizes(ctx, sizes)))
+    return failure();
+  return sizes;
+}
+
+static LogicalResult importSplit(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  FailureOr<int64_t> axis = ctx.getAxis("axis", 0, input->getRank());
+  if (failed(axis))
+    return failure();
+  FailureOr<SizeList> parts = getSplitSizes(ctx, input->sizes[*axis]);
+  if (failed(parts))
+    return failure();
+  SizeList offsets(input->getRank(), SizeExpr(0)), sizes = input->sizes;
+  SmallVector<int64_t> strides(input->getRank(), 1);
+  for (auto [i, part] : llvm::enumerate(*parts)) {
+    sizes[*axis] = part;
+    ctx.setOutput(i, ctx.b.slice(input, offsets, sizes, strides));
+    offsets[*axis] = offsets[*axis] + part;
+  }
+  return success();
+}
+
+/// Picks among the elements of shape vectors when the condition is known.
+static Tensor foldWhere(NodeContext &ctx) {
+  Tensor condition = ctx.getInput(0);
+  Tensor yes = ctx.getInput(1), no = ctx.getInput(2);
+  std::optional<SmallVector<int64_t>> picks = ctx.b.getConstantInts(condition);
+  if (!picks || !yes->elements || !no->elements)
+    return nullptr;
+  const TensorInfo *widest = condition;
+  for (Tensor tensor : {yes, no})
+    if (std::pair(tensor->elements->size(), tensor->sizes.size()) >
+        std::pair(widest->elements->size(), widest->sizes.size()))
+      widest = tensor;
+  SizeList elements;
+  for (size_t i = 0; i < widest->elements->size(); ++i) {
+    auto at = [&](const auto &list) { return list[list.size() == 1 ? 0 : i]; };
+    for (size_t size :
+         {picks->size(), yes->elements->size(), no->elements->size()})
+      if (size != 1 && size != widest->elements->size())
+        return nullptr;
+    elements.push_back(at(*picks) ? at(*yes->elements) : at(*no->elements));
+  }
+  return ctx.b.makeElements(yes->element, widest->sizes, elements);
+}
+
+static LogicalResult importWhere(NodeContext &ctx) {
+  if (failed(ctx.requireSameType(1, 2)))
+    return failure();
+  if (!ctx.getInput(0)->element.isBool())
+    return ctx.error() << "expected a bool condition, but got "
+                       << getNumPyName(ctx.getInput(0)->element);
+  if (Tensor folded = foldWhere(ctx)) {
+    ctx.setOutput(0, folded);
+    return success();
+  }
+  return ctx.setResult(ctx.b.elementwise(
+      ctx.getInput(1)->element, ctx.getInputs(),
+      [](OpBuilder &b, Location loc, ValueRange args) {
+        return arith::SelectOp::create(b, loc, args[0], args[1], args[2])
+            .getResult();
+      }));
+}
+
+ArrayRef<HandlerRow> pquant::getShapeHandlers() {
+  static const HandlerRow rows[] = {
+      {"", "Cast", 13, 1, 1, 1, importCast, "no strings"},
+      {"", "CastLike", 15, 2, 2, 1, importCastLike},
+      {"", "Concat", 13, 1, variadic, 1, importConcat},
+      {"", "Constant", 13, 0, 0, 1, importConstant, "no strings, not sparse"},
+      {"", "ConstantOfShape", 13, 1, 1, 1, importConstantOfShape},
+      {"", "Expand", 13, 2, 2, 1, importExpand},
+      {"", "Flatten", 13, 1, 1, 1, importFlatten},
+      {"", "Identity", 13, 1, 1, 1, importIdentity, "tensors only"},
+      {"", "Reshape", 13, 2, 2, 1, importReshape, "result of static rank"},
+      {"", "Shape", 13, 1, 1, 1, importShape},
+      {"", "Size", 13, 1, 1, 1, importSize},
+      {"", "Split", 13, 1, 2, variadic, importSplit},
+      {"", "Squeeze", 13, 1, 2, 1, importSqueeze, "constant axes"},
+      {"", "Tile", 13, 2, 2, 1, importTile},
+      {"", "Transpose", 13, 1, 1, 1, importTranspose},
+      {"", "Unsqueeze", 13, 2, 2, 1, importUnsqueeze, "constant axes"},
+      {"", "Where", 13, 3, 3, 1, importWhere},
+  };
+  return rows;
+}
