@@ -55,13 +55,13 @@ void pquant::buildRaisingPipeline(OpPassManager &pm,
                                   const RaisingOptions &options) {
   addCleanup(pm);
   RaisePassOptions raise;
-  raise.signZero = options.signZero;
+  raise.signZero = options.signZero == "plus"    ? SignZero::Plus
+                   : options.signZero == "minus" ? SignZero::Minus
+                                                 : SignZero::Error;
   raise.requireQuantized = options.requireQuantized;
   pm.addPass(createRaisePass(raise));
   pm.addPass(createCanonicalizerPass());
-  pm.addPass(createFoldConstantsPass());
   addCleanup(pm);
-  pm.addPass(createVerifyRaisedPass());
 }
 
 void pquant::buildPackingPipeline(OpPassManager &pm) {
