@@ -47,6 +47,7 @@ using llvm::raw_ostream;
 using llvm::SmallString;
 using llvm::SmallVector;
 using llvm::SmallVectorImpl;
+using llvm::StringLiteral;
 using llvm::StringRef;
 using llvm::succeeded;
 using llvm::success;

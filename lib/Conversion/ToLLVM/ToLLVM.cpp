@@ -31,6 +31,8 @@
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/xxhash.h"
 
 namespace pquant {
 #define GEN_PASS_DEF_EXPANDMATHPASS
@@ -105,7 +107,7 @@ struct ExpandMathPass : pquant::impl::ExpandMathPassBase<ExpandMathPass> {
     auto wanted = [](StringRef name) {
       return name == "math.exp" || name == "math.tanh" || name == "math.erf";
     };
-    populateMathPolynomialApproximationPatterns(patterns, wanted, wanted);
+    populateMathPolynomialApproximationPatterns(patterns, wanted);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
