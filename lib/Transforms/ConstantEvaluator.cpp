@@ -665,6 +665,28 @@ FailureOr<std::vector<float>> ConstantEvaluator::getFloats(Value tensor) {
   return values;
 }
 
+FailureOr<ElementsAttr> ConstantEvaluator::getAttribute(Value tensor,
+                                                        StringRef name) {
+  if (!canEvaluate(tensor))
+    return failure();
+  auto type = cast<RankedTensorType>(tensor.getType());
+  AsmResourceBlob blob = allocateBlob(getStoredBytes(type));
+  MutableArrayRef<char> bytes = blob.getMutableData();
+  bool isBool = type.getElementType().isInteger(1);
+  ConstantBuffer buffer{type, bytes, false, isBool, nullptr};
+  if (failed(evaluate(tensor, [&](const ConstantBlock &block) {
+        if (!isBool)
+          return storeBlock(block, buffer);
+        for (int64_t i = 0; i < block.size; ++i)
+          if (block.integers[i])
+            setBit(bytes, block.offset + i);
+      })))
+    return failure();
+  if (type.getNumElements() <= maxInlineElements)
+    return makeConstantAttr(type, blob.getData(), name);
+  return ElementsAttr(makeResourceAttr(type, std::move(blob), name));
+}
+
 void ConstantEvaluator::clear() {
   evaluable.clear();
   buffers.clear();

@@ -41,6 +41,7 @@ struct Router {
   /// H x E or E x H constant, as element (e, h) in the space of E x H.
   TensorExpr weight;
   int64_t experts, width;
+  Location loc;
 };
 
 /// One of E results, chosen for each row by a router.

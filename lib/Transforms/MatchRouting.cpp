@@ -48,7 +48,7 @@ static std::optional<TensorExpr> matchArgMax(const TensorExpr &expr) {
       op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 ||
       !op.getIndexingMapsArray().front().isIdentity())
     return std::nullopt;
-  int64_t last = op.getNumLoops() - 1;
+  unsigned last = op.getNumLoops() - 1;
   SmallVector<unsigned> reductions;
   op.getReductionDims(reductions);
   Block *body = op.getBody();
@@ -110,7 +110,7 @@ static std::optional<Router> matchRouter(ConstantEvaluator &evaluator,
   if (!linear)
     return std::nullopt;
   return Router{linear->activation, linear->weight, linear->rows,
-                linear->columns};
+                linear->columns, product.getLoc()};
 }
 
 /// The stacked values of `extract`, as seen from the gather's space.

@@ -42,6 +42,24 @@ struct DecoupledMatch {
 };
 } // namespace
 
+/// Puts a factor that is the same for a row, or for all, where it belongs; a
+/// product of both is taken apart. Fails when there are two of a kind.
+static bool addFactor(const TensorExpr &expr, Term &term) {
+  if (auto product = matchExpr<arith::MulFOp>(expr))
+    return addFactor((*product)[0], term) && addFactor((*product)[1], term);
+  TensorExpr factor = expr.normalized();
+  bool isScalar = llvm::all_of(
+      factor.dims, [](int64_t dim) { return dim == TensorExpr::unitDim; });
+  // The row of a single token is told from a number by where it comes from.
+  isScalar &= factor.value.getDefiningOp<arith::ConstantOp>() ||
+              isa<BlockArgument>(factor.value);
+  std::optional<TensorExpr> &slot = isScalar ? term.scalar : term.row;
+  if (slot)
+    return false;
+  slot = expr;
+  return true;
+}
+
 /// Splits the factors off that are the same for a row, or for all.
 static std::optional<Term> splitTerm(const TensorExpr &expr, int64_t rank) {
   Term term{{}, {}, expr};
@@ -49,20 +67,11 @@ static std::optional<Term> splitTerm(const TensorExpr &expr, int64_t rank) {
     TensorExpr a = (*product)[0], b = (*product)[1];
     if (a.normalized().dependsOn(rank - 1))
       std::swap(a, b);
-    TensorExpr factor = a.normalized();
-    if (factor.dependsOn(rank - 1) || !b.normalized().dependsOn(rank - 1))
+    if (a.normalized().dependsOn(rank - 1) ||
+        !b.normalized().dependsOn(rank - 1))
       break;
-    bool isScalar = llvm::all_of(factor.dims, [](int64_t dim) {
-      return dim == TensorExpr::unitDim;
-    });
-    // A row of a single token is told from a number by where it comes from.
-    if (isScalar && !factor.value.getDefiningOp<arith::ConstantOp>() &&
-        !isa<BlockArgument>(factor.value))
-      isScalar = false;
-    std::optional<TensorExpr> &slot = isScalar ? term.scalar : term.row;
-    if (slot)
+    if (!addFactor(a, term))
       return std::nullopt;
-    slot = a;
     term.base = b;
   }
   return term;
@@ -293,7 +302,7 @@ DecoupledBuilder::createRoute(ConstantEvaluator &evaluator,
   Value weight = makeConstant(makeConstantAttr(
       RankedTensorType::get({experts, width}, builder.getF32Type()), bytes,
       "router"));
-  return RouteOp::create(builder, loc, router.input, weight);
+  return RouteOp::create(builder, router.loc, router.input, weight);
 }
 
 FailureOr<Value> DecoupledBuilder::build(ConstantEvaluator &evaluator,

@@ -67,6 +67,10 @@ public:
   /// The elements as float32.
   FailureOr<std::vector<float>> getFloats(Value tensor);
 
+  /// The elements as a constant of the value's type: inline when few, otherwise
+  /// a resource called `name`.
+  FailureOr<ElementsAttr> getAttribute(Value tensor, StringRef name);
+
   /// Forgets everything about values, which may then be erased.
   void clear();
 
