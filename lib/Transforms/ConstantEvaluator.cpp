@@ -17,9 +17,9 @@
 #include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include <cmath>
+#include "llvm/ADT/ScopeExit.h"
 #include <cstring>
+#include <map>
 
 using namespace pquant;
 using namespace mlir;
@@ -313,10 +313,11 @@ bool ConstantEvaluator::canEvaluateOp(Operation *op) {
       return isa<IndexType>(operand.getType()) || canEvaluate(operand);
     });
   auto generic = dyn_cast<linalg::GenericOp>(op);
-  if (!generic || generic.getNumResults() != 1 || !hasSimpleMaps(generic))
+  if (!generic || !hasSimpleMaps(generic))
     return false;
   if (!isElementwise(generic) &&
-      (!generic.getIndexingMapsArray().back().isProjectedPermutation() ||
+      (generic.getNumResults() != 1 ||
+       !generic.getIndexingMapsArray().back().isProjectedPermutation() ||
        (generic.getNumReductionLoops() && !getCombiner(generic)) ||
        !generic.getNumReductionLoops()))
     return false;
@@ -358,8 +359,10 @@ ConstantEvaluator::evaluate(Value tensor,
     return failure();
   ProgramBuilder builder(*this,
                          cast<RankedTensorType>(tensor.getType()).getShape());
-  TensorExpr root = TensorExpr::identity(tensor);
-  FailureOr<unsigned> reg = builder.emit(root);
+  // What the program reads stays in memory until it has run.
+  ++calls;
+  llvm::scope_exit leave([&] { leaveCall(); });
+  FailureOr<unsigned> reg = builder.emit(TensorExpr::identity(tensor));
   if (failed(reg))
     return failure();
   // The result is the last instruction; a shared one may lie further up.
@@ -646,11 +649,23 @@ FailureOr<ConstantBuffer> ConstantEvaluator::materialize(Value tensor) {
     return failure();
   if (auto it = buffers.find(tensor); it != buffers.end())
     return it->second;
+  ++calls;
   FailureOr<ConstantBuffer> buffer = compute(tensor);
-  if (succeeded(buffer) && buffer->owner &&
-      (buffer->isSplat || buffer->type.getNumElements() <= smallElements))
+  if (succeeded(buffer) && buffer->owner)
     buffers[tensor] = *buffer;
+  leaveCall();
   return buffer;
+}
+
+void ConstantEvaluator::leaveCall() {
+  if (--calls)
+    return;
+  SmallVector<Value> large;
+  for (auto &[value, buffer] : buffers)
+    if (!buffer.isSplat && buffer.type.getNumElements() > smallElements)
+      large.push_back(value);
+  for (Value value : large)
+    buffers.erase(value);
 }
 
 FailureOr<std::vector<float>> ConstantEvaluator::getFloats(Value tensor) {

@@ -60,7 +60,7 @@ static bool isRoot(ConstantEvaluator &evaluator, Value value) {
       !evaluator.canEvaluate(value))
     return false;
   return llvm::any_of(value.getUsers(), [&](Operation *user) {
-    return user->getNumResults() != 1 || user->getBlock() != op->getBlock() ||
+    return user->getNumResults() == 0 || user->getBlock() != op->getBlock() ||
            !evaluator.canEvaluate(user->getResult(0));
   });
 }
@@ -97,8 +97,9 @@ struct FoldConstantsPass
     {
       ConstantEvaluator evaluator;
       getOperation()->walk([&](Operation *op) {
-        if (op->getNumResults() == 1 && isRoot(evaluator, op->getResult(0)))
-          roots.push_back(op->getResult(0));
+        for (Value result : op->getResults())
+          if (isRoot(evaluator, result))
+            roots.push_back(result);
       });
     }
     int64_t growth = 0;

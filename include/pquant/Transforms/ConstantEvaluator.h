@@ -80,11 +80,13 @@ private:
   FailureOr<ConstantBuffer> computeStreamed(Value tensor);
   FailureOr<ConstantBuffer> computePieces(Operation *op);
   bool canEvaluateOp(Operation *op);
+  void leaveCall();
 
   DenseMap<Value, bool> evaluable;
   DenseMap<Value, ConstantBuffer> buffers;
   unsigned depth = 0;
-  friend class ProgramBuilder;
+  /// Nesting of evaluations; large buffers live until the outermost one ends.
+  unsigned calls = 0;
 };
 
 } // namespace pquant
