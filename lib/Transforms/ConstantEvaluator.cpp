@@ -17,9 +17,9 @@
 #include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include <cmath>
+#include "llvm/ADT/ScopeExit.h"
 #include <cstring>
+#include <map>
 
 using namespace pquant;
 using namespace mlir;
@@ -112,8 +112,8 @@ FailureOr<unsigned> ProgramBuilder::emitLoad(const TensorExpr &expr) {
   FailureOr<ConstantBuffer> buffer = evaluator.materialize(expr.value);
   if (failed(buffer))
     return failure();
-  Instruction load{Code::Load,
-                   *isFloatRegister(buffer->type.getElementType())};
+  Instruction load(Code::Load,
+                   *isFloatRegister(buffer->type.getElementType()));
   load.buffer = *buffer;
   load.strides.assign(program.space.size(), 0);
   int64_t stride = 1;
@@ -143,14 +143,14 @@ FailureOr<unsigned> ProgramBuilder::emitTensor(const TensorExpr &expr) {
 
 FailureOr<unsigned> ProgramBuilder::emitConstant(arith::ConstantOp op) {
   if (auto number = dyn_cast<FloatAttr>(op.getValue())) {
-    Instruction instruction{Code::ConstantF, true};
+    Instruction instruction(Code::ConstantF, true);
     instruction.number = number.getValue().convertToFloat();
     return add(std::move(instruction));
   }
   auto number = dyn_cast<IntegerAttr>(op.getValue());
   if (!number)
     return failure();
-  Instruction instruction{Code::ConstantI, false};
+  Instruction instruction(Code::ConstantI, false);
   instruction.integer = number.getValue().getSExtValue();
   return add(std::move(instruction));
 }
@@ -162,7 +162,7 @@ FailureOr<unsigned> ProgramBuilder::emitScalar(const TensorExpr &expr,
     return failure();
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
     return emitConstant(constant);
-  Instruction instruction{Code::Index, *isFloat};
+  Instruction instruction(Code::Index, *isFloat);
   if (!*isFloat && !expr.value.getType().isIndex())
     instruction.width = expr.value.getType().getIntOrFloatBitWidth();
   if (auto index = dyn_cast<linalg::IndexOp>(op)) {
@@ -181,8 +181,10 @@ FailureOr<unsigned> ProgramBuilder::emitScalar(const TensorExpr &expr,
     instruction.code = Code::Extract;
     instruction.buffer = *buffer;
     operands = extract.getIndices();
+  } else if (std::optional<Code> code = getCode(op)) {
+    instruction.code = *code;
   } else {
-    instruction.code = *getCode(op);
+    return failure();
   }
   if (auto compare = dyn_cast<arith::CmpFOp>(op))
     instruction.integer = static_cast<int64_t>(compare.getPredicate());
@@ -276,6 +278,14 @@ static bool hasSimpleMaps(linalg::GenericOp op) {
   });
 }
 
+/// Whether the scalars that the body takes from outside are constants.
+static bool usesOnlyConstants(linalg::GenericOp op, ValueRange operands) {
+  return llvm::all_of(operands, [&](Value operand) {
+    return operand.getParentRegion() == &op.getRegion() ||
+           operand.getDefiningOp<arith::ConstantOp>();
+  });
+}
+
 bool ConstantEvaluator::canEvaluateOp(Operation *op) {
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     auto elements = dyn_cast<ElementsAttr>(constant.getValue());
@@ -303,19 +313,22 @@ bool ConstantEvaluator::canEvaluateOp(Operation *op) {
       return isa<IndexType>(operand.getType()) || canEvaluate(operand);
     });
   auto generic = dyn_cast<linalg::GenericOp>(op);
-  if (!generic || generic.getNumResults() != 1 || !hasSimpleMaps(generic))
+  if (!generic || !hasSimpleMaps(generic))
     return false;
   if (!isElementwise(generic) &&
-      (!generic.getIndexingMapsArray().back().isProjectedPermutation() ||
+      (generic.getNumResults() != 1 ||
+       !generic.getIndexingMapsArray().back().isProjectedPermutation() ||
        (generic.getNumReductionLoops() && !getCombiner(generic)) ||
        !generic.getNumReductionLoops()))
     return false;
   bool bodyIsSupported = llvm::all_of(
       generic.getBody()->without_terminator(), [&](Operation &inner) {
         if (auto extract = dyn_cast<tensor::ExtractOp>(inner))
-          return canEvaluate(extract.getTensor());
-        return isa<arith::ConstantOp, linalg::IndexOp>(inner) ||
-               getCode(&inner).has_value();
+          return canEvaluate(extract.getTensor()) &&
+                 usesOnlyConstants(generic, extract.getIndices());
+        return usesOnlyConstants(generic, inner.getOperands()) &&
+               (isa<arith::ConstantOp, linalg::IndexOp>(inner) ||
+                getCode(&inner).has_value());
       });
   return bodyIsSupported &&
          llvm::all_of(op->getOperands(),
@@ -346,13 +359,15 @@ ConstantEvaluator::evaluate(Value tensor,
     return failure();
   ProgramBuilder builder(*this,
                          cast<RankedTensorType>(tensor.getType()).getShape());
-  TensorExpr root = TensorExpr::identity(tensor);
-  FailureOr<unsigned> reg = builder.emit(root);
+  // What the program reads stays in memory until it has run.
+  ++calls;
+  llvm::scope_exit leave([&] { leaveCall(); });
+  FailureOr<unsigned> reg = builder.emit(TensorExpr::identity(tensor));
   if (failed(reg))
     return failure();
   // The result is the last instruction; a shared one may lie further up.
-  if (*reg + 1 != builder.program.code.size())
-    builder.program.code.resize(*reg + 1);
+  auto &code = builder.program.code;
+  code.erase(code.begin() + *reg + 1, code.end());
   builder.program.run(consume);
   return success();
 }
@@ -474,7 +489,8 @@ ConstantEvaluator::computeReduction(linalg::GenericOp op) {
   FailureOr<unsigned> reg = builder.emit({element, dims});
   if (failed(reg))
     return failure();
-  builder.program.code.resize(*reg + 1);
+  auto &code = builder.program.code;
+  code.erase(code.begin() + *reg + 1, code.end());
 
   auto type = cast<RankedTensorType>(op.getResultTypes()[0]);
   Reducer reducer(combiner, type.getNumElements(), *start);
@@ -633,11 +649,23 @@ FailureOr<ConstantBuffer> ConstantEvaluator::materialize(Value tensor) {
     return failure();
   if (auto it = buffers.find(tensor); it != buffers.end())
     return it->second;
+  ++calls;
   FailureOr<ConstantBuffer> buffer = compute(tensor);
-  if (succeeded(buffer) && buffer->owner &&
-      (buffer->isSplat || buffer->type.getNumElements() <= smallElements))
+  if (succeeded(buffer) && buffer->owner)
     buffers[tensor] = *buffer;
+  leaveCall();
   return buffer;
+}
+
+void ConstantEvaluator::leaveCall() {
+  if (--calls)
+    return;
+  SmallVector<Value> large;
+  for (auto &[value, buffer] : buffers)
+    if (!buffer.isSplat && buffer.type.getNumElements() > smallElements)
+      large.push_back(value);
+  for (Value value : large)
+    buffers.erase(value);
 }
 
 FailureOr<std::vector<float>> ConstantEvaluator::getFloats(Value tensor) {
@@ -650,6 +678,28 @@ FailureOr<std::vector<float>> ConstantEvaluator::getFloats(Value tensor) {
       })))
     return failure();
   return values;
+}
+
+FailureOr<ElementsAttr> ConstantEvaluator::getAttribute(Value tensor,
+                                                        StringRef name) {
+  if (!canEvaluate(tensor))
+    return failure();
+  auto type = cast<RankedTensorType>(tensor.getType());
+  AsmResourceBlob blob = allocateBlob(getStoredBytes(type));
+  MutableArrayRef<char> bytes = blob.getMutableData();
+  bool isBool = type.getElementType().isInteger(1);
+  ConstantBuffer buffer{type, bytes, false, isBool, nullptr};
+  if (failed(evaluate(tensor, [&](const ConstantBlock &block) {
+        if (!isBool)
+          return storeBlock(block, buffer);
+        for (int64_t i = 0; i < block.size; ++i)
+          if (block.integers[i])
+            setBit(bytes, block.offset + i);
+      })))
+    return failure();
+  if (type.getNumElements() <= maxInlineElements)
+    return makeConstantAttr(type, blob.getData(), name);
+  return ElementsAttr(makeResourceAttr(type, std::move(blob), name));
 }
 
 void ConstantEvaluator::clear() {

@@ -39,6 +39,7 @@ std::optional<bool> isFloatRegister(Type type);
 
 /// One instruction; register `i` is the result of instruction `i`.
 struct Instruction {
+  Instruction(Code code, bool isFloat) : code(code), isFloat(isFloat) {}
   Code code;
   bool isFloat;
   /// Width of integer results; 0 for 64 bits and index.

@@ -213,7 +213,8 @@ static void eraseDeadOps(ModuleOp module) {
 }
 
 static void emitSummary(ModuleOp module, const RaiseSummary &summary) {
-  InFlightDiagnostic remark = module.emitRemark() << summary.getHeadline();
+  InFlightDiagnostic remark = emitRemark(module.getLoc())
+                              << summary.getHeadline();
   for (const FloatLinear &linear : summary.floats)
     remark.attachNote(linear.loc) << linear.name << ": " << linear.reason;
 }
@@ -248,7 +249,7 @@ struct RaisePass : pquant::impl::RaisePassBase<RaisePass> {
     if (hasErrors)
       return signalPassFailure();
     eraseDeadOps(module);
-    //FFN raiseFeedForward(module);
+    raiseFeedForward(module);
     eraseDeadOps(module);
 
     RaiseSummary summary = summarizeRaising(module);

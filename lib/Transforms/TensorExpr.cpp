@@ -21,9 +21,11 @@ using namespace mlir;
 using pquant::TensorExpr;
 
 bool pquant::isElementwise(linalg::GenericOp op) {
-  return op.getNumResults() == 1 && op.getNumDpsInits() == 1 &&
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  return op.getNumResults() > 0 &&
          op.getNumLoops() == op.getNumParallelLoops() &&
-         op.getIndexingMapsArray().back().isIdentity();
+         llvm::all_of(ArrayRef(maps).take_back(op.getNumResults()),
+                      [](AffineMap map) { return map.isIdentity(); });
 }
 
 TensorExpr TensorExpr::identity(Value tensor) {
@@ -125,7 +127,8 @@ std::optional<TensorExpr> TensorExpr::lookThrough() const {
   }
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
     if (isElementwise(generic))
-      return TensorExpr{generic.getBody()->getTerminator()->getOperand(0),
+      return TensorExpr{generic.getBody()->getTerminator()->getOperand(
+                            cast<OpResult>(value).getResultNumber()),
                         dims};
   return std::nullopt;
 }

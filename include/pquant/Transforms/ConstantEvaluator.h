@@ -67,6 +67,10 @@ public:
   /// The elements as float32.
   FailureOr<std::vector<float>> getFloats(Value tensor);
 
+  /// The elements as a constant of the value's type: inline when few, otherwise
+  /// a resource called `name`.
+  FailureOr<ElementsAttr> getAttribute(Value tensor, StringRef name);
+
   /// Forgets everything about values, which may then be erased.
   void clear();
 
@@ -76,11 +80,13 @@ private:
   FailureOr<ConstantBuffer> computeStreamed(Value tensor);
   FailureOr<ConstantBuffer> computePieces(Operation *op);
   bool canEvaluateOp(Operation *op);
+  void leaveCall();
 
   DenseMap<Value, bool> evaluable;
   DenseMap<Value, ConstantBuffer> buffers;
   unsigned depth = 0;
-  friend class ProgramBuilder;
+  /// Nesting of evaluations; large buffers live until the outermost one ends.
+  unsigned calls = 0;
 };
 
 } // namespace pquant

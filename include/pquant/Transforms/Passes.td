@@ -5,12 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef PQUANT_TRANSFORMS_PASSES_TD
-#define PQUANT_TRANSFORMS_PASSES_TD
-
-include "mlir/Pass/PassBase.td"
-
-def CloneLevelsPass : Pass<"pquant-clone-levels", "::mlir::ModuleOp"> {
+#ifndef CloneLevelsPass : Pass<"pquant-clone-levels", "::mlir::ModuleOp"> {
   let summary = "one copy of every function for each instruction-set level";
   let description = [{
     Precondition: the module has a `pquant.target`. Replaces every function that has a body by one clone for each level,
@@ -97,6 +92,32 @@ def DispatchExpertsPass : Pass<"pquant-dispatch-experts", "::mlir::ModuleOp"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def FoldConstantsPass : Pass<"pquant-fold-constants"> {
+  let summary = "evaluate tensor subgraphs that depend on constants only";
+  let description = [{
+    Replaces the results of tensor ops that depend on constants only, and that something else reads, by constants: the
+    cosines of rotary tables, a transposed or cast weight, masks. Evaluation is bit-exact in float32 (one rounding an
+    operation; sums are rounded once). A transpose of a constant that a `linalg.generic` reads becomes a permuted indexing
+    map instead, which moves no data.
+
+    Precondition: raising is done, since folding a quantiser together with its straight-through residue would lose it.
+    Left alone: `tensor.empty` and `linalg.fill`, element types other than f32 and integers, and results that would make
+    the constants of the module grow by more than `max-growth` in all; such a result gets a remark.
+
+    ```mlir
+    %0 = linalg.generic {...} ins(%angles : tensor<24x32xf32>) ... { math.cos ... }
+    ```
+    becomes
+    ```mlir
+    %0 = arith.constant dense_resource<cos> : tensor<24x32xf32>
+    ```
+  }];
+  let options = [
+    Option<"maxGrowth", "max-growth", "int64_t", "1048576",
+           "bytes that all constants together may grow by">];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def FuseBranchesPass : Pass<"pquant-fuse-branches", "::mlir::ModuleOp"> {
   let summary = "share quantised activations and join linears that read them";
   let description = [{
@@ -167,6 +188,35 @@ def OutlineLayersPass : Pass<"pquant-outline-layers", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"minOperations", "min-operations", "unsigned", "8", "shortest layer, in operations">];
   let dependentDialects = ["::mlir::func::FuncDialect"];
+
+def PQUANT_TRANSFORMS_PASSES_TD
+#define PQUANT_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def PackBitsPass : Pass<"pquant-pack-bits", "::mlir::ModuleOp"> {
+  let summary = "store constant weights in the layout of the target";
+  let description = [{
+    Repacks the constant weights of linear layers into the layout that the module's `pquant.target` chooses
+    (`LayoutChooserInterface`), as tensors with a `#pquant.layout` encoding whose blob holds the packed bytes
+    (docs/Layout.md). Weights are packed one at a time; the plain bytes are freed as soon as nothing else refers to them.
+    A constant that several ops share is packed once. A tied embedding keeps its plain copy for the gather.
+
+    Left alone: 1-bit linears with several scales a row (no kernel takes groups; they are decomposed later), weights that
+    are no constants. Both give a remark, and `pquant-verify-packed` names the latter.
+
+    ```mlir
+    %w = arith.constant dense_resource<w> : tensor<256x128xi1>
+    ```
+    becomes
+    ```mlir
+    %w = arith.constant dense_resource<packed_w> : tensor<256x128xi1, #pquant.layout<d16>>
+    ```
+  }];
+  let options = [
+    Option<"layout", "layout", "std::string", /*default=*/"\"target\"",
+           "`target`: what the module's `pquant.target` chooses; `d16`: d16, i8x16x4 and f32x16 whatever the target">];
+  let dependentDialects = ["::pquant::PQuantDialect", "::mlir::arith::ArithDialect"];
 }
 
 def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
@@ -213,31 +263,6 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::pquant::PQuantDialect"];
 }
 
-def PackBitsPass : Pass<"pquant-pack-bits", "::mlir::ModuleOp"> {
-  let summary = "store constant weights in the layout of the target";
-  let description = [{
-    Repacks the constant weights of linear layers into the layout that the module's `pquant.target` chooses
-    (`LayoutChooserInterface`), as tensors with a `#pquant.layout` encoding whose blob holds the packed bytes
-    (docs/Layout.md). Weights are packed one at a time; the plain bytes are freed as soon as nothing else refers to them.
-    A constant that several ops share is packed once. A tied embedding keeps its plain copy for the gather.
-
-    Left alone: 1-bit linears with several scales a row (no kernel takes groups; they are decomposed later), weights that
-    are no constants. Both give a remark, and `pquant-verify-packed` names the latter.
-
-    ```mlir
-    %w = arith.constant dense_resource<w> : tensor<256x128xi1>
-    ```
-    becomes
-    ```mlir
-    %w = arith.constant dense_resource<packed_w> : tensor<256x128xi1, #pquant.layout<d16>>
-    ```
-  }];
-  let options = [
-    Option<"layout", "layout", "std::string", /*default=*/"\"target\"",
-           "`target`: what the module's `pquant.target` chooses; `d16`: d16, i8x16x4 and f32x16 whatever the target">];
-  let dependentDialects = ["::pquant::PQuantDialect", "::mlir::arith::ArithDialect"];
-}
-
 def RaiseFloatLinearsPass : Pass<"pquant-raise-float-linears", "::mlir::ModuleOp"> {
   let summary = "turn f32 contractions with a large constant matrix into float linears";
   let description = [{
@@ -266,6 +291,17 @@ def VerifyPackedPass : Pass<"pquant-verify-packed", "::mlir::ModuleOp"> {
     The contract at the end of the packed phase: weights of linear layers are packed constants (1-bit linears with several
     scales a row excepted), no `pquant.decoupled_ffn` is left, and every other op is of an upstream tensor-level dialect.
     The first op that does not belong is an error that says why.
+
+def VerifyRaisedPass : Pass<"pquant-verify-raised"> {
+  let summary = "check the form that raising leaves";
+  let description = [{
+    The contract at the end of phase `raised`: only `func`, `arith`, `math`, `tensor`, `linalg`, `affine`, `cf`, `scf` and
+    `pquant` ops, values of tensor, index and scalar types, and no storage layout yet. The first op that does not belong
+    is an error that names it and says why. Changes nothing.
+
+    ```mlir
+    %0 = memref.alloc() : memref<4xf32>   // error: ... does not belong in phase 'raised': expected a tensor-level dialect
+    ```
   }];
 }
 

@@ -96,8 +96,8 @@ bool matchCommutative(
 /// reduced expression, its reduced dimensions marked `reducedDim`.
 std::optional<TensorExpr> matchMaxReduction(const TensorExpr &expr);
 
-/// Whether `op` is a `linalg.generic` on tensors with one result, parallel
-/// loops only and an identity output map.
+/// Whether `op` is a `linalg.generic` on tensors with parallel loops only and
+/// identity output maps.
 bool isElementwise(mlir::linalg::GenericOp op);
 
 } // namespace pquant

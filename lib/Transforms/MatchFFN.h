@@ -1,0 +1,67 @@
+//===- MatchFFN.h - Feed-forward layers of raised linears ------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the two branches of a decoupled feed-forward layer are made of. Matching
+// changes nothing.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_TRANSFORMS_MATCHFFN_H
+#define PQUANT_LIB_TRANSFORMS_MATCHFFN_H
+
+#include "dialects/PQuant/PQuantDialect.h"
+#include "pquant/Transforms/ConstantEvaluator.h"
+#include "pquant/Transforms/TensorExpr.h"
+
+namespace pquant {
+
+/// `down(act(gate(q(x))) * up(q(x)))` or `down(act(up(q(x))))`, all linears of
+/// one kind, each with one scale for the whole matrix.
+struct FeedForward {
+  bool isInt8;
+  Value input;
+  QuantizerAttr quantizer;
+  Activation activation;
+  /// `pquant.binary_linear` or `pquant.int8_linear` ops; `gate` may be null.
+  Operation *gate, *up, *down;
+};
+
+/// Recognises a feed-forward layer by its result; `reason` says what is in the
+/// way when the result is that of a linear.
+std::optional<FeedForward> matchFeedForward(const TensorExpr &result,
+                                            std::string &reason);
+
+/// `argmax` and `max` of `softmax(x W)` over the experts.
+struct Router {
+  Value input;
+  /// H x E or E x H constant, as element (e, h) in the space of E x H.
+  TensorExpr weight;
+  int64_t experts, width;
+  Location loc;
+};
+
+/// One of E results, chosen for each row by a router.
+struct RoutedChoice {
+  /// The E candidates, in the space of the result.
+  SmallVector<TensorExpr> experts;
+  Router router;
+  /// The softmax, to compare with that of the probability.
+  Value softmax;
+};
+
+/// Recognises a gather from the stack of all experts' results by the index of
+/// the largest probability.
+std::optional<RoutedChoice> matchRoutedChoice(ConstantEvaluator &evaluator,
+                                              const TensorExpr &expr,
+                                              std::string &reason);
+
+/// Whether `expr` is the largest element of the rows of `softmax`.
+bool isTopProbability(const TensorExpr &expr, Value softmax);
+
+} // namespace pquant
+
+#endif // PQUANT_LIB_TRANSFORMS_MATCHFFN_H
