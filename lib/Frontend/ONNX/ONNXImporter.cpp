@@ -65,6 +65,7 @@ GraphImporter::getSignature(StringRef name, const TensorInfo &tensor,
 }
 
 LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
+  SmallVector<DictionaryAttr> signatures;
   for (const onnx::ValueInfoProto &input : model.proto.graph().input()) {
     // A default value is what the input is, until it can be overridden.
     if (scope.tensors.count(input.name()))
@@ -116,11 +117,12 @@ LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
     }
     Tensor tensor = tensorBuilder.makeTensor(argument, *element, sizes);
     scope.tensors[input.name()] = tensor;
-    unsigned number = function.getBody().getNumArguments() - 1;
-    SmallVector<Type> types(function.getBody().getArgumentTypes());
-    function.setFunctionType(builder.getFunctionType(types, {}));
-    function.setArgAttrs(number, getSignature(input.name(), *tensor, type));
+    signatures.push_back(getSignature(input.name(), *tensor, type));
   }
+  function.setFunctionType(builder.getFunctionType(
+      SmallVector<Type>(function.getBody().getArgumentTypes()), {}));
+  for (auto [i, signature] : llvm::enumerate(signatures))
+    function.setArgAttrs(i, signature);
   return success();
 }
 
