@@ -201,7 +201,9 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
     Location loc = NameLoc::get(builder.getStringAttr(name));
     if (scope.call)
       loc = CallSiteLoc::get(loc, *scope.call);
-    tensorBuilder.setNode(loc, scope.subject + describeNode(node, i));
+    nodeSubject = scope.subject + describeNode(node, i);
+    std::string subject = nodeSubject;
+    tensorBuilder.setNode(loc, subject);
     // What reads a poisoned value is not looked at: its cause is known.
     bool isPoisoned = llvm::any_of(node.input(), [&](const std::string &input) {
       return scope.poisoned.contains(input);
@@ -217,9 +219,9 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
               message = diagnostic.str();
             return success();
           });
-      result = importNode(scope, node);
+      result = importNode(scope, node, name);
       StringRef reason(message);
-      reason.consume_front(scope.subject + describeNode(node, i) + ": ");
+      reason.consume_front(subject + ": ");
       if (failed(result) && !message.empty())
         record(node, name, reason);
     }
@@ -232,7 +234,8 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
 }
 
 LogicalResult GraphImporter::importNode(Scope &scope,
-                                        const onnx::NodeProto &node) {
+                                        const onnx::NodeProto &node,
+                                        StringRef name) {
   SmallVector<Tensor> inputs;
   for (const std::string &input : node.input())
     inputs.push_back(input.empty() ? nullptr : scope.tensors.lookup(input));
@@ -243,10 +246,9 @@ LogicalResult GraphImporter::importNode(Scope &scope,
         functions[i].domain() == node.domain())
       return inlineFunction(scope, node, i, inputs);
 
-  std::string name = node.name().empty() ? "" : node.name();
   auto opset = scope.opsets.find(domain);
   auto reject = [&](const Twine &reason) {
-    record(node, name.empty() ? node.op_type() : name, reason.str());
+    record(node, name, reason.str());
     return failure();
   };
   if (opset == scope.opsets.end())
@@ -367,7 +369,7 @@ LogicalResult GraphImporter::inlineFunction(Scope &scope,
   Scope body;
   body.attributes = &attributes;
   body.call = tensorBuilder.getLoc();
-  body.subject = scope.subject + describeNode(node, 0) + ": ";
+  body.subject = nodeSubject + ": ";
   for (const onnx::OperatorSetIdProto &opset : function.opset_import())
     body.opsets[opset.domain() == "ai.onnx" ? "" : opset.domain()] =
         opset.version();
