@@ -8,6 +8,7 @@ import os
 import sys
 
 import onnx
+import onnx.numpy_helper
 import onnx.parser
 
 
