@@ -57,7 +57,8 @@ private:
   void importInitializers(Scope &scope);
   void importNodes(Scope &scope, const NodeList &nodes,
                    llvm::ArrayRef<int> order);
-  mlir::LogicalResult importNode(Scope &scope, const onnx::NodeProto &node);
+  mlir::LogicalResult importNode(Scope &scope, const onnx::NodeProto &node,
+                                 llvm::StringRef name);
   mlir::LogicalResult runHandler(Scope &scope, const onnx::NodeProto &node,
                                  const HandlerRow &row, int64_t opset,
                                  llvm::SmallVector<Tensor> inputs);
@@ -85,6 +86,8 @@ private:
   const bool collect;
   std::vector<UnsupportedOp> unsupported;
   bool hasFailed = false;
+  /// The current node and the calls around it, for messages.
+  std::string nodeSubject;
   /// The main graph's sizes by dim_param, and back.
   llvm::StringMap<SizeExpr> namedSizes;
   std::map<SizeExpr, std::string> sizeNames;

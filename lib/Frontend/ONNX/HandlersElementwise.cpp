@@ -55,11 +55,33 @@ static Value sign(ScalarOps &o, Value x) {
   return o.select(o.less(zero, x), o.constant(1), sign);
 }
 
+static Value negate(ScalarOps &o, Value x) { return o.neg(x); }
+
+static LogicalResult importNeg(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  if (!input->elements || !input->element.isInteger())
+    return importUnary<negate, true>(ctx);
+  SizeList elements;
+  for (const SizeExpr &element : *input->elements)
+    elements.push_back(SizeExpr(0) - element);
+  ctx.setOutput(0,
+                ctx.b.makeElements(input->element, input->sizes, elements));
+  return success();
+}
+
 static LogicalResult importNot(NodeContext &ctx) {
   Tensor input = ctx.getInput(0);
   if (!input->element.isBool())
     return ctx.error() << "expected a bool input, but got "
                        << getNumPyName(input->element);
+  if (input->elements) {
+    SizeList elements;
+    for (const SizeExpr &element : *input->elements)
+      elements.push_back(SizeExpr(1) - element);
+    ctx.setOutput(0, ctx.b.makeElements(input->element, input->sizes,
+                                        elements));
+    return success();
+  }
   return ctx.setResult(ctx.b.elementwise(
       input->element, input, [](OpBuilder &b, Location loc, ValueRange args) {
         Value isTrue =
@@ -192,7 +214,7 @@ using FoldFn = std::optional<SizeExpr> (*)(TensorBuilder &, const SizeExpr &,
 /// known or not small integers.
 static Tensor foldElements(NodeContext &ctx, FoldFn fold, ElementType result) {
   Tensor left = ctx.getInput(0), right = ctx.getInput(1);
-  if (!left->elements || !right->elements || !left->element.isInteger())
+  if (!left->elements || !right->elements || left->element.isFloat())
     return nullptr;
   size_t count = std::max(left->elements->size(), right->elements->size());
   SizeList elements;
@@ -420,12 +442,48 @@ static Value greaterOrEqual(ScalarOps &o, Value x, Value y) {
   return o.greaterOrEqual(x, y);
 }
 
-template <typename Op>
+/// Truth values are 0 or 1: and is a product, xor is x + y - 2 x y.
+static std::optional<SizeExpr> foldAnd(TensorBuilder &, const SizeExpr &x,
+                                       const SizeExpr &y) {
+  return x * y;
+}
+static std::optional<SizeExpr> foldOr(TensorBuilder &, const SizeExpr &x,
+                                      const SizeExpr &y) {
+  return x + y - x * y;
+}
+static std::optional<SizeExpr> foldXor(TensorBuilder &, const SizeExpr &x,
+                                       const SizeExpr &y) {
+  return x + y - x * y * SizeExpr(2);
+}
+
+/// The input that is known to be one false value, when the other input has one
+/// element too: then their conjunction is false whatever that is.
+static Tensor findFalse(NodeContext &ctx) {
+  for (auto [i, j] : {std::pair(0, 1), {1, 0}}) {
+    Tensor input = ctx.getInput(i), other = ctx.getInput(j);
+    if (input->elements && input->elements->size() == 1 &&
+        input->elements->front().isConstant(0) && other->getRank() <= 1 &&
+        ctx.b.product(other->sizes).isConstant(1))
+      return other->getRank() > input->getRank()
+                 ? ctx.b.makeElements(input->element, other->sizes, {0})
+                 : input;
+  }
+  return nullptr;
+}
+
+template <typename Op, FoldFn fold>
 static LogicalResult importLogical(NodeContext &ctx) {
   for (size_t i : {0, 1})
     if (!ctx.getInput(i)->element.isBool())
       return ctx.error() << "expected bool inputs, but got "
                          << getNumPyName(ctx.getInput(i)->element);
+  Tensor folded = foldElements(ctx, fold, ctx.getInput(0)->element);
+  if (!folded && std::is_same_v<Op, arith::AndIOp>)
+    folded = findFalse(ctx);
+  if (folded) {
+    ctx.setOutput(0, folded);
+    return success();
+  }
   return ctx.setResult(ctx.b.elementwise(
       ctx.getInput(0)->element, ctx.getInputs(),
       [](OpBuilder &b, Location loc, ValueRange args) {
@@ -484,7 +542,6 @@ static LogicalResult importPRelu(NodeContext &ctx) {
 #define PQUANT_UNARY(NAME, METHOD)                                             \
   static Value NAME(ScalarOps &o, Value x) { return o.METHOD; }
 PQUANT_UNARY(absolute, abs(x))
-PQUANT_UNARY(negate, neg(x))
 PQUANT_UNARY(squareRoot, sqrt(x))
 PQUANT_UNARY(reciprocal, div(o.constant(1), x))
 PQUANT_UNARY(exponential, exp(x))
@@ -504,7 +561,7 @@ ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
   static const HandlerRow rows[] = {
       {"", "Abs", 13, 1, 1, 1, importUnary<absolute, true>},
       {"", "Add", 13, 2, 2, 1, importArithmetic<add, foldAdd>},
-      {"", "And", 13, 2, 2, 1, importLogical<arith::AndIOp>},
+      {"", "And", 13, 2, 2, 1, importLogical<arith::AndIOp, foldAnd>},
       {"", "Ceil", 13, 1, 1, 1, importUnary<roundUp>},
       {"", "Celu", 13, 1, 1, 1, importCelu},
       {"", "Clip", 13, 1, 3, 1, importClip},
@@ -532,9 +589,9 @@ ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
       {"", "Min", 13, 1, variadic, 1, importArithmetic<minimum, foldMin>},
       {"", "Mod", 13, 2, 2, 1, importMod},
       {"", "Mul", 13, 2, 2, 1, importArithmetic<mul, foldMul>},
-      {"", "Neg", 13, 1, 1, 1, importUnary<negate, true>},
+      {"", "Neg", 13, 1, 1, 1, importNeg},
       {"", "Not", 13, 1, 1, 1, importNot},
-      {"", "Or", 13, 2, 2, 1, importLogical<arith::OrIOp>},
+      {"", "Or", 13, 2, 2, 1, importLogical<arith::OrIOp, foldOr>},
       {"", "PRelu", 13, 2, 2, 1, importPRelu, "floating point only"},
       {"", "Pow", 13, 2, 2, 1, importPow},
       {"", "Reciprocal", 13, 1, 1, 1, importUnary<reciprocal>},
@@ -552,7 +609,7 @@ ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
       {"", "Tan", 13, 1, 1, 1, importUnary<tangent>},
       {"", "Tanh", 13, 1, 1, 1, importUnary<hyperbolicTangent>},
       {"", "ThresholdedRelu", 13, 1, 1, 1, importThresholdedRelu},
-      {"", "Xor", 13, 2, 2, 1, importLogical<arith::XOrIOp>},
+      {"", "Xor", 13, 2, 2, 1, importLogical<arith::XOrIOp, foldXor>},
   };
   return rows;
 }

@@ -81,6 +81,22 @@ static FailureOr<Tensor> map(NodeContext &ctx, Tensor input, Function function) 
                            });
 }
 
+/// The sum or product of a shape vector's elements.
+static Tensor foldReduction(NodeContext &ctx, const Reduction &reduction,
+                            bool keepDims) {
+  Tensor input = ctx.getInput(0);
+  bool isProduct = reduction.init == Reduction::One;
+  if (!input->elements || input->getRank() != 1 || reduction.before ||
+      reduction.after || reduction.isMean || !input->element.isInteger() ||
+      (!isProduct && reduction.init != Reduction::Zero))
+    return nullptr;
+  SizeExpr result(isProduct ? 1 : 0);
+  for (const SizeExpr &element : *input->elements)
+    result = isProduct ? result * element : result + element;
+  SizeList sizes(keepDims ? 1 : 0, SizeExpr(1));
+  return ctx.b.makeElements(input->element, sizes, {result});
+}
+
 static LogicalResult importReduction(NodeContext &ctx,
                                      const Reduction &reduction) {
   Tensor input = ctx.getInput(0);
@@ -103,6 +119,10 @@ static LogicalResult importReduction(NodeContext &ctx,
     axes = llvm::to_vector(llvm::seq<int64_t>(0, input->getRank()));
   }
   bool keepDims = ctx.getInt("keepdims", 1);
+  if (Tensor folded = foldReduction(ctx, reduction, keepDims)) {
+    ctx.setOutput(0, folded);
+    return success();
+  }
   Tensor result = ctx.b.reduce(
       input, axes, keepDims, element, getInit(ctx, reduction, element),
       [&](OpBuilder &b, Location loc, ValueRange args) {

@@ -312,10 +312,34 @@ static LogicalResult importTranspose(NodeContext &ctx) {
 // Expand, Tile, Concat, Split, Where
 //===----------------------------------------------------------------------===//
 
+/// A size that only the run time knows may be 1, which keeps the input's.
+static SizeExpr resolveExpandedSize(NodeContext &ctx, const SizeExpr &size,
+                                    const SizeExpr &inputSize) {
+  if (size.getConstant() || inputSize.isConstant(1) || size == inputSize)
+    return size;
+  OpBuilder &b = ctx.b.getBuilder();
+  Value value = ctx.b.getIndexValue(size);
+  auto isEqual = [&](const SizeExpr &other) {
+    return arith::CmpIOp::create(b, ctx.b.getLoc(), arith::CmpIPredicate::eq,
+                                 value, ctx.b.getIndexValue(other));
+  };
+  ctx.b.assertAtRunTime(arith::OrIOp::create(b, ctx.b.getLoc(),
+                                             isEqual(inputSize),
+                                             isEqual(SizeExpr(1))),
+                        "expected equal sizes of an expanded dimension");
+  return inputSize;
+}
+
 static LogicalResult importExpand(NodeContext &ctx) {
+  ArrayRef<SizeExpr> inputSizes(ctx.getInput(0)->sizes);
   FailureOr<SizeList> sizes = ctx.getElements(1);
   if (failed(sizes) || failed(requireSizes(ctx, *sizes)))
     return failure();
+  size_t common = std::min(inputSizes.size(), sizes->size());
+  for (size_t i = 1; i <= common; ++i) {
+    SizeExpr &size = (*sizes)[sizes->size() - i];
+    size = resolveExpandedSize(ctx, size, inputSizes[inputSizes.size() - i]);
+  }
   return ctx.setResult(ctx.b.expand(ctx.getInput(0), *sizes));
 }
 

@@ -49,9 +49,10 @@ static Expected<std::vector<int>> sortNodes(const NodeList &nodes,
       ++missing[i];
       users[it->second].push_back(i);
     }
-  // Nodes keep the file's order where it is a valid one.
+  // A heap of the nodes that may come next, the file's first one on top: its
+  // order is kept where it is valid.
   std::vector<int> order, ready;
-  for (int i = nodes.size() - 1; i >= 0; --i)
+  for (int i = 0; i < nodes.size(); ++i)
     if (missing[i] == 0)
       ready.push_back(i);
   auto comesLater = [](int a, int b) { return a > b; };

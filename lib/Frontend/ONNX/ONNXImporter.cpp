@@ -65,6 +65,7 @@ GraphImporter::getSignature(StringRef name, const TensorInfo &tensor,
 }
 
 LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
+  SmallVector<DictionaryAttr> signatures;
   for (const onnx::ValueInfoProto &input : model.proto.graph().input()) {
     // A default value is what the input is, until it can be overridden.
     if (scope.tensors.count(input.name()))
@@ -116,11 +117,12 @@ LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
     }
     Tensor tensor = tensorBuilder.makeTensor(argument, *element, sizes);
     scope.tensors[input.name()] = tensor;
-    unsigned number = function.getBody().getNumArguments() - 1;
-    SmallVector<Type> types(function.getBody().getArgumentTypes());
-    function.setFunctionType(builder.getFunctionType(types, {}));
-    function.setArgAttrs(number, getSignature(input.name(), *tensor, type));
+    signatures.push_back(getSignature(input.name(), *tensor, type));
   }
+  function.setFunctionType(builder.getFunctionType(
+      SmallVector<Type>(function.getBody().getArgumentTypes()), {}));
+  for (auto [i, signature] : llvm::enumerate(signatures))
+    function.setArgAttrs(i, signature);
   return success();
 }
 
@@ -199,7 +201,9 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
     Location loc = NameLoc::get(builder.getStringAttr(name));
     if (scope.call)
       loc = CallSiteLoc::get(loc, *scope.call);
-    tensorBuilder.setNode(loc, scope.subject + describeNode(node, i));
+    nodeSubject = scope.subject + describeNode(node, i);
+    std::string subject = nodeSubject;
+    tensorBuilder.setNode(loc, subject);
     // What reads a poisoned value is not looked at: its cause is known.
     bool isPoisoned = llvm::any_of(node.input(), [&](const std::string &input) {
       return scope.poisoned.contains(input);
@@ -215,9 +219,9 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
               message = diagnostic.str();
             return success();
           });
-      result = importNode(scope, node);
+      result = importNode(scope, node, name);
       StringRef reason(message);
-      reason.consume_front(scope.subject + describeNode(node, i) + ": ");
+      reason.consume_front(subject + ": ");
       if (failed(result) && !message.empty())
         record(node, name, reason);
     }
@@ -230,7 +234,8 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
 }
 
 LogicalResult GraphImporter::importNode(Scope &scope,
-                                        const onnx::NodeProto &node) {
+                                        const onnx::NodeProto &node,
+                                        StringRef name) {
   SmallVector<Tensor> inputs;
   for (const std::string &input : node.input())
     inputs.push_back(input.empty() ? nullptr : scope.tensors.lookup(input));
@@ -241,10 +246,9 @@ LogicalResult GraphImporter::importNode(Scope &scope,
         functions[i].domain() == node.domain())
       return inlineFunction(scope, node, i, inputs);
 
-  std::string name = node.name().empty() ? "" : node.name();
   auto opset = scope.opsets.find(domain);
   auto reject = [&](const Twine &reason) {
-    record(node, name.empty() ? node.op_type() : name, reason.str());
+    record(node, name, reason.str());
     return failure();
   };
   if (opset == scope.opsets.end())
@@ -365,7 +369,7 @@ LogicalResult GraphImporter::inlineFunction(Scope &scope,
   Scope body;
   body.attributes = &attributes;
   body.call = tensorBuilder.getLoc();
-  body.subject = scope.subject + describeNode(node, 0) + ": ";
+  body.subject = nodeSubject + ": ";
   for (const onnx::OperatorSetIdProto &opset : function.opset_import())
     body.opsets[opset.domain() == "ai.onnx" ? "" : opset.domain()] =
         opset.version();
