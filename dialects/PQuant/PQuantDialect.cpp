@@ -79,27 +79,22 @@ Attribute QuantizerAttr::parse(AsmParser &parser, Type) {
       parser.parseEqual() ||
       parser.parseFloat(llvm::APFloat::IEEEsingle(), eps))
     return {};
-  bool seenRange = false, seenGuard = false;
-  while (succeeded(parser.parseOptionalComma())) {
-    if (!seenGuard && !seenRange &&
-        succeeded(parser.parseOptionalKeyword("guard"))) {
-      seenGuard = true;
-      if (parser.parseEqual())
-        return {};
-      FailureOr<Guard> parsed = parseEnum<Guard>(
-          parser, "a quantiser guard", "max or add", symbolizeGuard);
-      if (failed(parsed))
-        return {};
-      guard = *parsed;
-      continue;
-    }
-    if (seenRange || parser.parseKeyword("range") || parser.parseEqual() ||
-        parser.parseLSquare() || parser.parseInteger(qmin) ||
-        parser.parseComma() || parser.parseInteger(qmax) ||
-        parser.parseRSquare())
+  bool more = succeeded(parser.parseOptionalComma());
+  if (more && succeeded(parser.parseOptionalKeyword("guard"))) {
+    if (parser.parseEqual())
       return {};
-    seenRange = true;
+    FailureOr<Guard> parsed = parseEnum<Guard>(
+        parser, "a quantiser guard", "max or add", symbolizeGuard);
+    if (failed(parsed))
+      return {};
+    guard = *parsed;
+    more = succeeded(parser.parseOptionalComma());
   }
+  if (more && (parser.parseKeyword("range") || parser.parseEqual() ||
+               parser.parseLSquare() || parser.parseInteger(qmin) ||
+               parser.parseComma() || parser.parseInteger(qmax) ||
+               parser.parseRSquare()))
+    return {};
   if (parser.parseGreater())
     return {};
   return QuantizerAttr::getChecked([&] { return parser.emitError(loc); },

@@ -5,10 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Result types follow from operands. They are inferred before the verifier
-// runs, so inference itself rejects what it cannot give a type for, under the
-// label of the constraint; the verifiers check the rest, one check for each
-// numbered constraint of the op's description. Dynamic sizes agree with any.
+// One check for each numbered constraint of an op's description. Result types
+// follow from operands; inference also runs in builders, before any verifier,
+// and so rejects what it cannot give a type for. Dynamic sizes agree with any.
 //
 //===----------------------------------------------------------------------===//
 
@@ -99,7 +98,8 @@ static LogicalResult verifyShape(Operation *op, StringRef name, Value value,
                                  ArrayRef<int64_t> expected) {
   if (agree(shapeOf(value), expected))
     return success();
-  return op->emitOpError() << "expected " << name << " to have shape "
+  return op->emitOpError() << "expected " << name
+                           << (expected.empty() ? " to be " : " to have shape ")
                            << toString(expected) << ", but got "
                            << toString(shapeOf(value));
 }
@@ -112,7 +112,7 @@ static LogicalResult verifyActivation(Operation *op, StringRef name,
       type.getShape().back() < 1)
     return op->emitOpError()
            << "expected " << name
-           << " to have a static last dimension of at least 1, but got shape "
+           << " to have a static last dimension of at least 1, but got "
            << toString(type.getShape());
   if (type.getEncoding())
     return op->emitOpError() << "expected " << name
@@ -201,7 +201,9 @@ static LogicalResult verifyBinaryBranch(Operation *op, const BinaryBranch &b) {
   // (C2)
   if (failed(verifyRows(op, b.scaleName, b.scale, b.input)))
     return failure();
-  // (C3); that there is a plane, inference has checked.
+  // (C3)
+  if (b.planes.empty())
+    return op->emitOpError() << "expected at least one plane, but got none";
   if (b.planes.size() != b.scales.size())
     return op->emitOpError() << "expected one scale for each of the "
                              << b.planes.size() << " planes, but got "
