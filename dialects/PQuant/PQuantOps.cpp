@@ -309,6 +309,47 @@ LogicalResult Int8LinearOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// FloatLinearOp
+//===----------------------------------------------------------------------===//
+
+/// (C1) and (C2) of an E x H (or N x K) float matrix applied to `input`.
+static LogicalResult verifyFloatProduct(Operation *op, Value input,
+                                        Value weight) {
+  // (C1)
+  if (failed(verifyActivation(op, "input", input)))
+    return failure();
+  // (C2)
+  int64_t columns = shapeOf(input).back();
+  if (typeOf(weight).getRank() != 2)
+    return op->emitOpError() << "expected weight to be a matrix of " << columns
+                             << " columns, but got shape "
+                             << toString(shapeOf(weight));
+  if (failed(verifyWeightStatic(op, "weight", weight)))
+    return failure();
+  return verifyShape(op, "weight", weight, {shapeOf(weight)[0], columns});
+}
+
+LogicalResult FloatLinearOp::inferReturnTypes(MLIRContext *context,
+                                              std::optional<Location> location,
+                                              Adaptor adaptor, Types &types) {
+  // (C1), (C2)
+  if (failed(
+          inferRank<FloatLinearOp>(location, "input", adaptor.getInput(), 1)) ||
+      failed(
+          inferRank<FloatLinearOp>(location, "weight", adaptor.getWeight(), 2)))
+    return failure();
+  types.push_back(appendDim(rowsOf(adaptor.getInput()),
+                            shapeOf(adaptor.getWeight())[0],
+                            Float32Type::get(context)));
+  return success();
+}
+
+LogicalResult FloatLinearOp::verify() {
+  // (C1), (C2)
+  return verifyFloatProduct(*this, getInput(), getWeight());
+}
+
+//===----------------------------------------------------------------------===//
 // DecoupledLinearOp
 //===----------------------------------------------------------------------===//
 
@@ -377,18 +418,8 @@ LogicalResult RouteOp::inferReturnTypes(MLIRContext *context,
 }
 
 LogicalResult RouteOp::verify() {
-  // (C1)
-  if (failed(verifyActivation(*this, "input", getInput())))
-    return failure();
-  // (C2)
-  if (typeOf(getWeight()).getRank() != 2)
-    return emitOpError() << "expected weight to have shape Ex"
-                         << shapeOf(getInput()).back() << ", but got "
-                         << toString(shapeOf(getWeight()));
-  if (failed(verifyWeightStatic(*this, "weight", getWeight())))
-    return failure();
-  return verifyShape(*this, "weight", getWeight(),
-                     {shapeOf(getWeight())[0], shapeOf(getInput()).back()});
+  // (C1), (C2)
+  return verifyFloatProduct(*this, getInput(), getWeight());
 }
 
 //===----------------------------------------------------------------------===//

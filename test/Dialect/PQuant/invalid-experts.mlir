@@ -17,7 +17,7 @@ func.func @route_c2(%x: tensor<4x8xf32>, %w: tensor<2x9xf32>) {
 // -----
 
 func.func @route_c2_rank(%x: tensor<4x8xf32>, %w: tensor<8xf32>) {
-  // expected-error @+1 {{'pquant.route' op expected weight to have shape Ex8, but got 8}}
+  // expected-error @+1 {{'pquant.route' op expected weight to be a matrix of 8 columns, but got shape 8}}
   %e, %p = pquant.route %x, %w : tensor<4x8xf32>, tensor<8xf32> -> tensor<4xi64>, tensor<4xf32>
   return
 }
