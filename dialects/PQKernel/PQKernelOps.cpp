@@ -78,7 +78,8 @@ static LogicalResult verifySize(Operation *op, StringRef what, Value value,
                            << ", but got " << size;
 }
 
-/// Checks that tensors and memrefs are not mixed.
+/// Checks that tensors and memrefs are not mixed, which the operand types
+/// alone would allow.
 static LogicalResult verifyOneSemantics(DestinationStyleOpInterface op) {
   if (op.hasPureTensorSemantics() || op.hasPureBufferSemantics())
     return success();
@@ -114,22 +115,24 @@ LogicalResult pqk::QuantizeOp::verify() {
   return success();
 }
 
-/// What the three quantised linear kernels share: M rows, K columns.
+/// (C1) of the quantised linear kernels.
 template <typename OpTy>
-static LogicalResult verifyQuantizedRows(OpTy op) {
-  if (failed(verifyOneSemantics(op)))
-    return failure();
-  if (int64_t(op.getColumns()) < 1)
-    return op->emitOpError() << "expected columns to be at least 1, but got "
-                             << int64_t(op.getColumns());
+static LogicalResult verifyColumns(OpTy op) {
+  int64_t columns = op.getColumns();
+  if (columns < 1)
+    return op->emitOpError()
+           << "expected columns to be at least 1, but got " << columns;
+  return verifySize(op, "columns of input (columns rounded up to 64)",
+                    op.getInput(), 1, getPaddedColumns(columns));
+}
+
+/// The rows that (C2) names, apart from those that only one kernel has.
+template <typename OpTy>
+static LogicalResult verifyRowCounts(OpTy op) {
   int64_t rows = getSize(op.getInput(), 0);
-  if (failed(verifySize(op, "columns of input (columns rounded up to 64)",
-                        op.getInput(), 1,
-                        getPaddedColumns(op.getColumns()))) ||
-      failed(verifySize(op, "length of scale", op.getScale(), 0, rows)) ||
-      failed(verifySize(op, "rows of output", op.getOutput(), 0, rows)))
+  if (failed(verifySize(op, "length of scale", op.getScale(), 0, rows)))
     return failure();
-  return success();
+  return verifySize(op, "rows of output", op.getOutput(), 0, rows);
 }
 
 /// Checks that the flat weight buffer holds `matrices` matrices of N x K.
@@ -141,60 +144,75 @@ static LogicalResult verifyWeight(Operation *op, Value weight, LayoutKind kind,
   int64_t size = layout.getStorageBytes({matrices, n, k});
   if (kind == LayoutKind::F32x16)
     size /= sizeof(float);
-  return verifySize(op,
-                    ("length of weight in layout " + stringifyLayoutKind(kind))
-                        .str(),
-                    weight, 0, size);
+  std::string what = ("length of weight in layout " + stringifyLayoutKind(kind)).str();
+  return verifySize(op, what, weight, 0, size);
 }
 
 LogicalResult pqk::BinaryLinearOp::verify() {
-  int64_t n = getSize(getOutput(), 1);
-  if (failed(verifyQuantizedRows(*this)) ||
-      failed(verifySize(*this, "length of sum", getSum(), 0,
-                        getSize(getInput(), 0))) ||
-      failed(verifySize(*this, "length of weight_scale", getWeightScale(), 0,
-                        n)) ||
-      failed(verifyWeight(*this, getWeight(), LayoutKind::D16, 1, n,
-                          getColumns())))
+  int64_t rows = getSize(getInput(), 0), n = getSize(getOutput(), 1);
+  // (C1)
+  if (failed(verifyOneSemantics(*this)) || failed(verifyColumns(*this)))
     return failure();
-  return success();
+  // (C2)
+  if (failed(verifyRowCounts(*this)) ||
+      failed(verifySize(*this, "length of sum", getSum(), 0, rows)))
+    return failure();
+  // (C3)
+  if (failed(verifySize(*this, "length of weight_scale", getWeightScale(), 0,
+                        n)))
+    return failure();
+  // (C4)
+  return verifyWeight(*this, getWeight(), LayoutKind::D16, 1, n, getColumns());
 }
 
 LogicalResult pqk::Int8LinearOp::verify() {
   int64_t n = getSize(getOutput(), 1);
-  if (failed(verifyQuantizedRows(*this)) ||
-      failed(verifySize(*this, "length of row_sum", getRowSum(), 0, n)) ||
-      failed(verifySize(*this, "length of weight_scale", getWeightScale(), 0,
-                        n)) ||
-      failed(verifyWeight(*this, getWeight(), LayoutKind::I8x16x4, 1, n,
-                          getColumns())))
+  // (C1)
+  if (failed(verifyOneSemantics(*this)) || failed(verifyColumns(*this)))
     return failure();
-  return success();
+  // (C2)
+  if (failed(verifyRowCounts(*this)))
+    return failure();
+  // (C3)
+  if (failed(verifySize(*this, "length of row_sum", getRowSum(), 0, n)) ||
+      failed(verifySize(*this, "length of weight_scale", getWeightScale(), 0,
+                        n)))
+    return failure();
+  // (C4)
+  return verifyWeight(*this, getWeight(), LayoutKind::I8x16x4, 1, n,
+                      getColumns());
 }
 
 LogicalResult pqk::ExpertLinearOp::verify() {
-  int64_t n = getSize(getOutput(), 1);
+  int64_t rows = getSize(getInput(), 0), n = getSize(getOutput(), 1);
   int64_t experts = getSize(getRowSum(), 0);
-  if (failed(verifyQuantizedRows(*this)) ||
-      failed(verifySize(*this, "length of index", getIndex(), 0,
-                        getSize(getInput(), 0))) ||
-      failed(verifySize(*this, "columns of row_sum", getRowSum(), 1, n)) ||
+  // (C1)
+  if (failed(verifyOneSemantics(*this)) || failed(verifyColumns(*this)))
+    return failure();
+  // (C2)
+  if (failed(verifyRowCounts(*this)) ||
+      failed(verifySize(*this, "length of index", getIndex(), 0, rows)))
+    return failure();
+  // (C3)
+  if (failed(verifySize(*this, "columns of row_sum", getRowSum(), 1, n)) ||
       failed(verifySize(*this, "rows of weight_scale", getWeightScale(), 0,
                         experts)) ||
       failed(verifySize(*this, "columns of weight_scale", getWeightScale(), 1,
-                        n)) ||
-      failed(verifyWeight(*this, getWeight(), LayoutKind::I8x16x4, experts, n,
-                          getColumns())))
+                        n)))
     return failure();
-  return success();
+  // (C4)
+  return verifyWeight(*this, getWeight(), LayoutKind::I8x16x4, experts, n,
+                      getColumns());
 }
 
 LogicalResult pqk::FloatLinearOp::verify() {
   int64_t n = getSize(getOutput(), 1), k = getSize(getInput(), 1);
+  // (C1)
   if (failed(verifyOneSemantics(*this)) ||
       failed(verifySize(*this, "rows of output", getOutput(), 0,
                         getSize(getInput(), 0))))
     return failure();
+  // (C2)
   if (ShapedType::isDynamic(k))
     return success();
   return verifyWeight(*this, getWeight(), LayoutKind::F32x16, 1, n, k);
@@ -243,11 +261,13 @@ void ParallelOp::print(OpAsmPrinter &printer) {
 }
 
 LogicalResult ParallelOp::verify() {
+  // (C1)
   if (getBody().getNumArguments() != 2 ||
       !llvm::all_of(getBody().getArgumentTypes(),
                     [](Type type) { return type.isIndex(); }))
     return emitOpError() << "expected a region with the arguments begin and "
                             "end of type index";
+  // (C2)
   for (Operation &op : getBody().front())
     for (Type type : op.getResultTypes())
       if (isa<TensorType>(type))

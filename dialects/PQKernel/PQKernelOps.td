@@ -21,6 +21,13 @@ def PQKernel_QuantizeOp : PQKernel_Op<"quantize"> {
     Constraints:
     (C1) `values` has K rounded up to a multiple of 64 columns.
     (C2) the row counts agree.
+
+    Example:
+    ```mlir
+    %q, %s, %t = pqk.quantize ins(%x : tensor<4x100xf32>)
+        outs(%q0, %s0, %t0 : tensor<4x128xi8>, tensor<4xf32>, tensor<4xi32>)
+        {quantizer = #pquant.quantizer<mul_recip, eps = 1.0e-05>} -> tensor<4x128xi8>, tensor<4xf32>, tensor<4xi32>
+    ```
   }];
   let arguments = (ins PQKernel_Matrix<F32, 2>:$input, PQKernel_Matrix<I8, 2>:$values, PQKernel_Matrix<F32, 1>:$scale,
                        PQKernel_Matrix<I32, 1>:$sum, PQuant_QuantizerAttr:$quantizer);
@@ -41,6 +48,18 @@ def PQKernel_BinaryLinearOp : PQKernel_Op<"binary_linear"> {
     `y[m, n] = float(acc) * (scale[m] * weight_scale[n])`, added to `output[m, n]` when `accumulate`.
     `input`, `scale`, `sum` come from `pqk.quantize`; `input` has K rounded up to 64 columns, `weight` is flat bytes,
     `weight_scale` has N elements, `output` is M x N.
+
+    Constraints:
+    (C1) `columns` is at least 1 and `input` has that many columns, rounded up to a multiple of 64.
+    (C2) `scale`, `sum` and `output` have the input's M rows.
+    (C3) `weight_scale` has the output's N elements.
+    (C4) `weight` has the bytes of an N x K matrix in layout d16.
+
+    Example:
+    ```mlir
+    pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<?x128xi8>, memref<?xf32>, memref<?xi32>, memref<256xi8>,
+        memref<16xf32>) outs(%y : memref<?x16xf32>) accumulate {columns = 100 : i64}
+    ```
   }];
   let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I32, 1>:$sum,
                        PQKernel_Matrix<I8, 1>:$weight, PQKernel_Matrix<F32, 1>:$weightScale,
@@ -61,6 +80,18 @@ def PQKernel_Int8LinearOp : PQKernel_Op<"int8_linear"> {
   let description = [{
     As `pqk.binary_linear` with W in layout i8x16x4; `row_sum[n]` (i32) is the sum over k of `W[n, k]`, which kernels
     need that bias the activations by 128.
+
+    Constraints:
+    (C1) `columns` is at least 1 and `input` has that many columns, rounded up to a multiple of 64.
+    (C2) `scale` and `output` have the input's M rows.
+    (C3) `row_sum` and `weight_scale` have the output's N elements.
+    (C4) `weight` has the bytes of an N x K matrix in layout i8x16x4.
+
+    Example:
+    ```mlir
+    pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<?x128xi8>, memref<?xf32>, memref<2048xi8>, memref<16xi32>,
+        memref<16xf32>) outs(%y : memref<?x16xf32>) {columns = 100 : i64}
+    ```
   }];
   let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I8, 1>:$weight,
                        PQKernel_Matrix<I32, 1>:$rowSum, PQKernel_Matrix<F32, 1>:$weightScale,
@@ -81,6 +112,18 @@ def PQKernel_ExpertLinearOp : PQKernel_Op<"expert_linear"> {
   let description = [{
     As `pqk.int8_linear`, row m with expert e = `index[m]`: `weight` holds E matrices of N x K in layout i8x16x4 one
     after another, `row_sum` and `weight_scale` are E x N.
+
+    Constraints:
+    (C1) `columns` is at least 1 and `input` has that many columns, rounded up to a multiple of 64.
+    (C2) `scale`, `index` and `output` have the input's M rows.
+    (C3) `row_sum` and `weight_scale` are E x N.
+    (C4) `weight` has the bytes of E matrices of N x K in layout i8x16x4.
+
+    Example:
+    ```mlir
+    pqk.expert_linear ins(%q, %s, %e, %w, %r, %ws : memref<?x128xi8>, memref<?xf32>, memref<?xi64>, memref<8192xi8>,
+        memref<4x16xi32>, memref<4x16xf32>) outs(%y : memref<?x16xf32>) {columns = 100 : i64}
+    ```
   }];
   let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I64, 1>:$index,
                        PQKernel_Matrix<I8, 1>:$weight, PQKernel_Matrix<I32, 2>:$rowSum,
@@ -102,6 +145,15 @@ def PQKernel_FloatLinearOp : PQKernel_Op<"float_linear"> {
   let description = [{
     `output[m, n] = sum_k input[m, k] * W[n, k]`, W in layout f32x16 of `weight` (flat floats). The order of the sum is the
     level's own; levels agree to 1e-4 relative.
+
+    Constraints:
+    (C1) `output` has the input's M rows.
+    (C2) `weight` has the floats of an N x K matrix in layout f32x16.
+
+    Example:
+    ```mlir
+    pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
+    ```
   }];
   let arguments = (ins PQKernel_Matrix<F32, 2>:$input, PQKernel_Matrix<F32, 1>:$weight, PQKernel_Matrix<F32, 2>:$output);
   let results = (outs Variadic<AnyRankedTensor>:$results);
@@ -126,10 +178,16 @@ def PQKernel_ParallelOp : Op<PQKernel_Dialect, "parallel", [
     possible, in any order and on any thread. `begin` and `end` are the region's arguments. Values from above may be
     used; memory written by one range must not be touched by another. Becomes one runtime call.
 
+    Constraints:
+    (C1) the region has two arguments of type index.
+    (C2) no op of the region's block gives a tensor; the op exists after bufferization only.
+
     Example:
     ```mlir
     pqk.parallel (%begin, %end) in %count grain %grain {
-      scf.for %i = %begin to %end step %c1 { ... }
+      scf.for %i = %begin to %end step %step {
+        memref.store %value, %memory[%i] : memref<?xf32>
+      }
     }
     ```
   }];

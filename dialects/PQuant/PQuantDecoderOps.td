@@ -100,6 +100,7 @@ def PQuant_AttentionOp : PQuant_InferringOp<"attention"> {
     $query `,` $key `,` $value (`mask` `(` $mask^ `:` type($mask) `)`)? (`causal` $causal^)? attr-dict `:`
     type($query) `,` type($key) `,` type($value) `->` type($result)
   }];
+  let hasCanonicalizer = 1;
 }
 
 def PQuant_CachedAttentionOp : PQuant_InferringOp<"cached_attention", [

@@ -204,7 +204,7 @@ Decomposed BinaryLinearOp::decompose(OpBuilder &builder) {
 }
 
 //===----------------------------------------------------------------------===//
-// Int8LinearOp, DecoupledLinearOp
+// Int8LinearOp, FloatLinearOp, DecoupledLinearOp
 //===----------------------------------------------------------------------===//
 
 Decomposed Int8LinearOp::decompose(OpBuilder &builder) {
@@ -232,6 +232,26 @@ Decomposed Int8LinearOp::decompose(OpBuilder &builder) {
         return {s.mul(s.mul(args[0], args[1]), s.toFloat(args[2]))};
       });
   return Values{result};
+}
+
+/// sum_k input[.., k] * weight[n, k] in float32, k rising.
+static Value buildProduct(Definition &def, Value input, Value weight) {
+  unsigned rows = rankOf(input) - 1;
+  AffineExpr n = def.loop(rows), k = def.loop(rows + 1);
+  return def.reduce(
+      append(def.rowsOf(input), def.builder, dimOf(weight, 0)),
+      def.builder.getF32FloatAttr(0),
+      {{input, append(def.loops(rows), {k})}, {weight, {n, k}}},
+      [](Scalars &s, ValueRange args) -> Values {
+        return {s.add(args[2], s.mul(args[0], args[1]))};
+      });
+}
+
+Decomposed FloatLinearOp::decompose(OpBuilder &builder) {
+  if (failed(requirePlain(*this, getWeight())))
+    return failure();
+  Definition def(builder, *this);
+  return Values{buildProduct(def, getInput(), getWeight())};
 }
 
 /// `a + b`, or with factors, all read as f32 tensors of the same shape;
@@ -318,16 +338,8 @@ Decomposed RouteOp::decompose(OpBuilder &builder) {
     return failure();
   Definition def(builder, *this);
   unsigned rows = rankOf(getInput()) - 1;
-  AffineExpr e = def.loop(rows), h = def.loop(rows + 1);
   Sizes rowSizes = def.rowsOf(getInput());
-  Value logits = def.reduce(
-      append(rowSizes, builder, dimOf(getWeight(), 0)),
-      builder.getF32FloatAttr(0),
-      {{getInput(), append(def.loops(rows), {h})}, {getWeight(), {e, h}}},
-      [](Scalars &s, ValueRange args) -> Values {
-        return {s.add(args[2], s.mul(args[0], args[1]))};
-      });
-  Value p = buildSoftmax(def, logits);
+  Value p = buildSoftmax(def, buildProduct(def, getInput(), getWeight()));
   // Experts come in rising order and only a greater probability replaces the
   // best so far, so the smallest index wins among equals.
   Values inits = {

@@ -11,13 +11,15 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/PQuant/PQuantDialect.h"
+#include "pquant/Layout/D16.h"
+#include "pquant/Layout/F32x16.h"
+#include "pquant/Layout/I8x16x4.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -79,27 +81,22 @@ Attribute QuantizerAttr::parse(AsmParser &parser, Type) {
       parser.parseEqual() ||
       parser.parseFloat(llvm::APFloat::IEEEsingle(), eps))
     return {};
-  bool seenRange = false, seenGuard = false;
-  while (succeeded(parser.parseOptionalComma())) {
-    if (!seenGuard && !seenRange &&
-        succeeded(parser.parseOptionalKeyword("guard"))) {
-      seenGuard = true;
-      if (parser.parseEqual())
-        return {};
-      FailureOr<Guard> parsed = parseEnum<Guard>(
-          parser, "a quantiser guard", "max or add", symbolizeGuard);
-      if (failed(parsed))
-        return {};
-      guard = *parsed;
-      continue;
-    }
-    if (seenRange || parser.parseKeyword("range") || parser.parseEqual() ||
-        parser.parseLSquare() || parser.parseInteger(qmin) ||
-        parser.parseComma() || parser.parseInteger(qmax) ||
-        parser.parseRSquare())
+  bool more = succeeded(parser.parseOptionalComma());
+  if (more && succeeded(parser.parseOptionalKeyword("guard"))) {
+    if (parser.parseEqual())
       return {};
-    seenRange = true;
+    FailureOr<Guard> parsed = parseEnum<Guard>(
+        parser, "a quantiser guard", "max or add", symbolizeGuard);
+    if (failed(parsed))
+      return {};
+    guard = *parsed;
+    more = succeeded(parser.parseOptionalComma());
   }
+  if (more && (parser.parseKeyword("range") || parser.parseEqual() ||
+               parser.parseLSquare() || parser.parseInteger(qmin) ||
+               parser.parseComma() || parser.parseInteger(qmax) ||
+               parser.parseRSquare()))
+    return {};
   if (parser.parseGreater())
     return {};
   return QuantizerAttr::getChecked([&] { return parser.emitError(loc); },
@@ -185,16 +182,15 @@ LogicalResult LayoutAttr::verifyEncoding(
 }
 
 int64_t LayoutAttr::getStorageBytes(ArrayRef<int64_t> shape) const {
-  int64_t rows = llvm::alignTo<16>(shape[shape.size() - 2]);
-  int64_t columns = shape.back();
+  size_t rows = shape[shape.size() - 2], columns = shape.back();
   int64_t matrices = shape.size() == 3 ? shape.front() : 1;
   switch (getKind()) {
   case LayoutKind::D16:
-    return matrices * rows * int64_t(llvm::alignTo<64>(columns)) / 8;
+    return matrices * layout::d16Bytes(rows, columns);
   case LayoutKind::I8x16x4:
-    return matrices * rows * int64_t(llvm::alignTo<64>(columns));
+    return matrices * layout::i8x16x4Bytes(rows, columns);
   case LayoutKind::F32x16:
-    return matrices * rows * columns * int64_t(sizeof(float));
+    return matrices * layout::f32x16Elements(rows, columns) * sizeof(float);
   }
   llvm_unreachable("unknown layout kind");
 }

@@ -5,10 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Result types follow from operands. They are inferred before the verifier
-// runs, so inference itself rejects what it cannot give a type for, under the
-// label of the constraint; the verifiers check the rest, one check for each
-// numbered constraint of the op's description. Dynamic sizes agree with any.
+// One check for each numbered constraint of an op's description. Result types
+// follow from operands; inference also runs in builders, before any verifier,
+// and so rejects what it cannot give a type for. Dynamic sizes agree with any.
 //
 //===----------------------------------------------------------------------===//
 
@@ -99,7 +98,8 @@ static LogicalResult verifyShape(Operation *op, StringRef name, Value value,
                                  ArrayRef<int64_t> expected) {
   if (agree(shapeOf(value), expected))
     return success();
-  return op->emitOpError() << "expected " << name << " to have shape "
+  return op->emitOpError() << "expected " << name
+                           << (expected.empty() ? " to be " : " to have shape ")
                            << toString(expected) << ", but got "
                            << toString(shapeOf(value));
 }
@@ -112,7 +112,7 @@ static LogicalResult verifyActivation(Operation *op, StringRef name,
       type.getShape().back() < 1)
     return op->emitOpError()
            << "expected " << name
-           << " to have a static last dimension of at least 1, but got shape "
+           << " to have a static last dimension of at least 1, but got "
            << toString(type.getShape());
   if (type.getEncoding())
     return op->emitOpError() << "expected " << name
@@ -201,7 +201,9 @@ static LogicalResult verifyBinaryBranch(Operation *op, const BinaryBranch &b) {
   // (C2)
   if (failed(verifyRows(op, b.scaleName, b.scale, b.input)))
     return failure();
-  // (C3); that there is a plane, inference has checked.
+  // (C3)
+  if (b.planes.empty())
+    return op->emitOpError() << "expected at least one plane, but got none";
   if (b.planes.size() != b.scales.size())
     return op->emitOpError() << "expected one scale for each of the "
                              << b.planes.size() << " planes, but got "
@@ -307,6 +309,47 @@ LogicalResult Int8LinearOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// FloatLinearOp
+//===----------------------------------------------------------------------===//
+
+/// (C1) and (C2) of an E x H (or N x K) float matrix applied to `input`.
+static LogicalResult verifyFloatProduct(Operation *op, Value input,
+                                        Value weight) {
+  // (C1)
+  if (failed(verifyActivation(op, "input", input)))
+    return failure();
+  // (C2)
+  int64_t columns = shapeOf(input).back();
+  if (typeOf(weight).getRank() != 2)
+    return op->emitOpError() << "expected weight to be a matrix of " << columns
+                             << " columns, but got shape "
+                             << toString(shapeOf(weight));
+  if (failed(verifyWeightStatic(op, "weight", weight)))
+    return failure();
+  return verifyShape(op, "weight", weight, {shapeOf(weight)[0], columns});
+}
+
+LogicalResult FloatLinearOp::inferReturnTypes(MLIRContext *context,
+                                              std::optional<Location> location,
+                                              Adaptor adaptor, Types &types) {
+  // (C1), (C2)
+  if (failed(
+          inferRank<FloatLinearOp>(location, "input", adaptor.getInput(), 1)) ||
+      failed(
+          inferRank<FloatLinearOp>(location, "weight", adaptor.getWeight(), 2)))
+    return failure();
+  types.push_back(appendDim(rowsOf(adaptor.getInput()),
+                            shapeOf(adaptor.getWeight())[0],
+                            Float32Type::get(context)));
+  return success();
+}
+
+LogicalResult FloatLinearOp::verify() {
+  // (C1), (C2)
+  return verifyFloatProduct(*this, getInput(), getWeight());
+}
+
+//===----------------------------------------------------------------------===//
 // DecoupledLinearOp
 //===----------------------------------------------------------------------===//
 
@@ -375,18 +418,8 @@ LogicalResult RouteOp::inferReturnTypes(MLIRContext *context,
 }
 
 LogicalResult RouteOp::verify() {
-  // (C1)
-  if (failed(verifyActivation(*this, "input", getInput())))
-    return failure();
-  // (C2)
-  if (typeOf(getWeight()).getRank() != 2)
-    return emitOpError() << "expected weight to have shape Ex"
-                         << shapeOf(getInput()).back() << ", but got "
-                         << toString(shapeOf(getWeight()));
-  if (failed(verifyWeightStatic(*this, "weight", getWeight())))
-    return failure();
-  return verifyShape(*this, "weight", getWeight(),
-                     {shapeOf(getWeight())[0], shapeOf(getInput()).back()});
+  // (C1), (C2)
+  return verifyFloatProduct(*this, getInput(), getWeight());
 }
 
 //===----------------------------------------------------------------------===//

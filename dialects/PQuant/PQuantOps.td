@@ -178,6 +178,7 @@ def PQuant_DecoupledLinearOp : PQuant_InferringOp<"decoupled_linear", [AttrSized
     `(` type($binaryInput) `,` type($binaryScale) `,` `(` type($planes) `)` `,` `(` type($scales) `)` `)`
     `->` type($result)
   }];
+  let hasCanonicalizer = 1;
 }
 
 //===----------------------------------------------------------------------===//

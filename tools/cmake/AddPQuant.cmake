@@ -105,14 +105,10 @@ function(add_pquant_tool name)
   endif()
 endfunction()
 
-# add_pquant_doc(<td> <output> <command>): a reference page generated in <build>/docs.
+# add_pquant_doc(<td> <output> <command>): the reference page <output>.md, generated beside the caller (docs/).
 function(add_pquant_doc td output command)
   set(LLVM_TARGET_DEFINITIONS ${td})
   tablegen(MLIR ${output}.md ${command} ${ARGN} "-I${MLIR_MAIN_INCLUDE_DIR}"
     "-I${PROJECT_SOURCE_DIR}" "-I${PROJECT_SOURCE_DIR}/include")
-  set(out "${PROJECT_BINARY_DIR}/docs/${output}.md")
-  add_custom_command(OUTPUT ${out}
-    COMMAND ${CMAKE_COMMAND} -E copy "${CMAKE_CURRENT_BINARY_DIR}/${output}.md" ${out}
-    DEPENDS "${CMAKE_CURRENT_BINARY_DIR}/${output}.md")
-  add_custom_target(${output}DocGen ALL DEPENDS ${out})
+  add_custom_target(${output}DocGen ALL DEPENDS "${CMAKE_CURRENT_BINARY_DIR}/${output}.md")
 endfunction()

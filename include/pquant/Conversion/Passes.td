@@ -18,7 +18,7 @@ def ConvertPQKernelToLLVMPass : Pass<"pquant-convert-pqkernel-to-llvm", "::mlir:
     the caller's stack, and a call of `pquant_rt_parallel_for`; the function keeps the caller's `passthrough`
     attributes (CPU, features). Constants are copied into the function, not captured.
 
-    ```mlir
+    ```
     pqk.parallel (%b, %e) in %n grain %g { use(%b, %e, %x) }
     // becomes
     llvm.call @pquant_rt_parallel_for(%body, %captures, %n, %g) : (!llvm.ptr, !llvm.ptr, i64, i64) -> ()
@@ -37,7 +37,7 @@ def ConvertPQKernelToVectorPass : Pass<"pquant-convert-pqkernel-to-vector", "::m
     intrinsics. Targets with kernels of their own have a pass of their own (`pquant-x86-kernels`) that falls back to
     these.
 
-    ```mlir
+    ```
     pqk.float_linear ins(%x, %w : ...) outs(%y : ...)
     // becomes
     call @pqk_float_linear_generic(%x, %w, %y)
@@ -62,13 +62,13 @@ def ConvertPQuantToPQKernelPass : Pass<"convert-pquant-to-pqk", "::mlir::ModuleO
 
     Precondition: `pquant-verify-packed`. A packed weight that no kernel takes is an error.
 
-    ```mlir
+    ```
     %q, %s = pquant.quantize %x {quantizer = #q} : tensor<1x?x128xf32> -> tensor<1x?x128xi8>, tensor<1x?xf32>
     %y = pquant.binary_linear %q, %s planes(%w) scales(%ws)
         : ..., (tensor<256x128xi1, #pquant.layout<d16>>), (tensor<1x1xf32>) -> tensor<1x?x256xf32>
     ```
     becomes
-    ```mlir
+    ```
     %x2 = tensor.collapse_shape %x [[0, 1], [2]] : tensor<1x?x128xf32> into tensor<?x128xf32>
     %v, %s1, %sum = pqk.quantize ins(%x2) outs(...) {quantizer = #q}
     %y2 = pqk.binary_linear ins(%v, %s1, %sum, %w, %ws) outs(%empty) {columns = 128 : i64}
@@ -101,7 +101,7 @@ def LinalgToLoopsPass : Pass<"pquant-linalg-to-loops"> {
     ranges hold at least `grain-work` innermost iterations. A matrix product whose right operand is contiguous in n runs
     in the order m, k, n. Float additions of reductions may be reassociated and contracted, so that they vectorise.
 
-    ```mlir
+    ```
     linalg.generic {parallel, reduction} ins(%a) outs(%b)
     // becomes
     pqk.parallel (%begin, %end) in %m grain %g { scf.for %i = %begin to %end { scf.for %k = 0 to %n { ... } } }
@@ -119,7 +119,7 @@ def ToLLVMPass : Pass<"pquant-to-llvm", "::mlir::ModuleOp"> {
     Precondition: func, cf, arith, math, vector, memref and LLVM ops only. Memory comes from the runtime's allocator and a
     failed `cf.assert` calls `pquant_rt_fail` (pquant/Runtime/ModelDescriptor.h).
 
-    ```mlir
+    ```
     cf.assert %ok, "message"
     // becomes
     llvm.cond_br %ok, ^rest, ^fail

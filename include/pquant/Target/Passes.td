@@ -16,7 +16,7 @@ def X86KernelsPass : Pass<"pquant-x86-kernels", "::mlir::ModuleOp"> {
     As `pquant-convert-pqkernel-to-vector`, with the kernels of the x86 table for levels that have their capability
     (look-up and AND kernels on AVX-512 VNNI, multiply-add on AVX2) and the generic ones otherwise.
 
-    ```mlir
+    ```
     pqk.binary_linear ins(%q, %s, %t, %w, %ws : ...) outs(%y : ...) {columns = 64 : i64}  // in a function of level avx512
     // becomes
     call @pqk_binary_linear_avx512(%q, %s, %t, %w, %ws, %y)

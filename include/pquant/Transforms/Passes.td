@@ -12,7 +12,7 @@
     `@f` by `@f_<level>`, which carries `pquant.level` and, as `passthrough`, the CPU and features for LLVM, and calls
     the clones of its own level. Globals and declarations are left alone.
 
-    ```mlir
+    ```
     func.func @main() { return }
     // becomes, with levels "generic" and "avx2"
     func.func @main_generic() attributes {pquant.level = #pquant.level<"generic", ...>} { return }
@@ -30,7 +30,7 @@ def CollectWeightsPass : Pass<"pquant-collect-weights", "::mlir::ModuleOp"> {
     and drops the global); reads of it become a `memref.view`. Smaller constants and those of type i1 or index stay. The
     module's `pquant.weight_bytes` is the size of the blob.
 
-    ```mlir
+    ```
     %0 = memref.get_global @w : memref<64x64xf32>
     // becomes
     %0 = memref.view %weights[%c0][] : memref<?xi8> to memref<64x64xf32>
@@ -72,12 +72,12 @@ def DispatchExpertsPass : Pass<"pquant-dispatch-experts", "::mlir::ModuleOp"> {
 
     Precondition: raised IR. A layer without a routed index is left to `pquant-fuse-branches`, with a remark.
 
-    ```mlir
+    ```
     %y = pquant.decoupled_ffn %x binary(up %u1, %us1, down %d1, %ds1) int8(up %u8, %us8, down %d8, %ds8)
         routed(%e, %p : tensor<4xi64>, tensor<4xf32>) {...}
     ```
     becomes
-    ```mlir
+    ```
     %q, %s = pquant.quantize %x
     %b = pquant.binary_linear %q, %s planes(%u1) scales(%us1)
     %i = pquant.expert_linear %q, %s, %e, %u8, %us8
@@ -135,12 +135,12 @@ def FuseBranchesPass : Pass<"pquant-fuse-branches", "::mlir::ModuleOp"> {
     saves. Linalg ops, `tensor.expand_shape`, `tensor.extract_slice`, rotary embedding and attention read slices in
     place. Residual additions and act(gate) * up stay elementwise linalg ops.
 
-    ```mlir
+    ```
     %q0, %s0 = pquant.quantize %x;  %a = pquant.binary_linear %q0, %s0 planes(%wa) scales(%sa)   // 128 rows
     %q1, %s1 = pquant.quantize %x;  %b = pquant.binary_linear %q1, %s1 planes(%wb) scales(%sb)   // 64 rows
     ```
     becomes
-    ```mlir
+    ```
     %q, %s = pquant.quantize %x
     %ab = pquant.binary_linear %q, %s planes(%wab) scales(%sab)                                  // 192 rows
     %a = tensor.extract_slice %ab[0, 0] [4, 128] [1, 1]
@@ -160,7 +160,7 @@ def FuseElementwisePass : Pass<"pquant-fuse-elementwise"> {
     once, so that no arithmetic is repeated. An elementwise op that is broadcast by its user, or has several users, is
     left alone.
 
-    ```mlir
+    ```
     %1 = linalg.generic {add} ins(%a, %b) ...
     %2 = linalg.generic {mul} ins(%1, %c) ...
     // becomes
@@ -180,7 +180,7 @@ def OutlineLayersPass : Pass<"pquant-outline-layers", "::mlir::ModuleOp"> {
     from outside become arguments, so that compile time and code size do not grow with depth. Repetitions shorter than
     `min-operations`, and operations whose regions use outside values other than constants, are left alone.
 
-    ```mlir
+    ```
     %1 = op1(%x, %w1); %2 = op2(%1); %3 = op1(%2, %w2); %4 = op2(%3)
     // becomes
     %2 = call @layer(%x, %w1); %4 = call @layer(%2, %w2)
@@ -236,7 +236,7 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
     - `alpha * FFN(x) + beta * FFN(x)`, one 1-bit and one INT8, becomes `pquant.decoupled_ffn`; experts that are all
       evaluated and then gathered become its stacked weights behind a `pquant.route`.
 
-    ```mlir
+    ```
     %y = linalg.generic {...} ins(%fake_quantised_x, %fake_quantised_w : tensor<4x128xf32>, tensor<128x256xf32>) ...
     ```
     becomes
@@ -270,11 +270,11 @@ def RaiseFloatLinearsPass : Pass<"pquant-raise-float-linears", "::mlir::ModuleOp
     [N, K] matrix, or a transposed constant, becomes `pquant.float_linear` when the matrix has at least `min-elements`
     elements, so that its weight can be packed (LM head, projections left in float). Smaller ones gain nothing and stay.
 
-    ```mlir
+    ```
     %y = linalg.generic {(m, k), (k, n) -> (m, n)} ins(%x, %w : tensor<4x128xf32>, tensor<128x1000xf32>) ...
     ```
     becomes
-    ```mlir
+    ```
     %t = linalg.transpose ins(%w) permutation = [1, 0]       // read through by pquant-pack-bits
     %y = pquant.float_linear %x, %t : tensor<4x128xf32>, tensor<1000x128xf32> -> tensor<4x1000xf32>
     ```

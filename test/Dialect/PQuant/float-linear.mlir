@@ -12,7 +12,7 @@ func.func @float_linear(%x: tensor<2x?x8xf32>, %v: tensor<8xf32>, %w: tensor<3x8
 // -----
 
 func.func @float_linear_c1(%x: tensor<4x?xf32>, %w: tensor<3x8xf32>) {
-  // expected-error@+1 {{'pquant.float_linear' op expected input to have a static last dimension of at least 1, but got 'tensor<4x?xf32>'}}
+  // expected-error@+1 {{'pquant.float_linear' op expected input to have a static last dimension of at least 1, but got 4x?}}
   %y = pquant.float_linear %x, %w : tensor<4x?xf32>, tensor<3x8xf32> -> tensor<4x3xf32>
   return
 }
@@ -20,7 +20,7 @@ func.func @float_linear_c1(%x: tensor<4x?xf32>, %w: tensor<3x8xf32>) {
 // -----
 
 func.func @float_linear_c2_columns(%x: tensor<4x8xf32>, %w: tensor<3x9xf32>) {
-  // expected-error@+1 {{'pquant.float_linear' op expected weight to have 8 columns, but got 9}}
+  // expected-error@+1 {{'pquant.float_linear' op expected weight to have shape 3x8, but got 3x9}}
   %y = pquant.float_linear %x, %w : tensor<4x8xf32>, tensor<3x9xf32> -> tensor<4x3xf32>
   return
 }
@@ -28,7 +28,7 @@ func.func @float_linear_c2_columns(%x: tensor<4x8xf32>, %w: tensor<3x9xf32>) {
 // -----
 
 func.func @float_linear_c2_rows(%x: tensor<4x8xf32>, %w: tensor<?x8xf32>) {
-  // expected-error@+1 {{'pquant.float_linear' op expected weight to have a static shape with at least one row, but got 'tensor<?x8xf32>'}}
+  // expected-error@+1 {{'pquant.float_linear' op expected weight to have static dimensions of at least 1, but got ?x8}}
   %y = pquant.float_linear %x, %w : tensor<4x8xf32>, tensor<?x8xf32> -> tensor<4x?xf32>
   return
 }
