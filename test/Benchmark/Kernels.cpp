@@ -11,7 +11,7 @@
 // median of the ratios of the two ("of_roof"), which a noisy machine disturbs
 // least. Matrix-matrix kernels (128 rows) report operations a second.
 //
-// The kernels are compiled in the build from Inputs/kernels.mlir; this file
+// The kernels are compiled in the build from test/Integration/X86/Inputs/kernels.mlir; this file
 // stands in for the runtime, with OpenMP.
 //
 //===----------------------------------------------------------------------===//
