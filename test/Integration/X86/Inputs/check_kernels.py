@@ -202,10 +202,12 @@ def main():
             print(f"{level}: not on this CPU")
             continue
         checker = Checker(library, level)
-        checker.check_quantize()
-        checker.check_linear()
-        checker.check_experts()
-        checker.check_float()
+        for ranges in [1, 3]:
+            ctypes.c_int64.in_dll(library, "test_ranges").value = ranges
+            checker.check_quantize()
+            checker.check_linear()
+            checker.check_experts()
+            checker.check_float()
         print(f"{level}: {checker.count} checks, {checker.failures} failures")
         failures += checker.failures
     return 1 if failures else 0
