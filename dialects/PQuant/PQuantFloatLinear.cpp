@@ -9,7 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/PQuant/PQuantDialect.h"
+#include "dialects/PQuant/PQuantDefinition.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -70,8 +70,8 @@ LogicalResult FloatLinearOp::verify() {
 }
 
 FailureOr<SmallVector<Value>> FloatLinearOp::decompose(OpBuilder &builder) {
-  if (typeOf(getWeight()).getEncoding())
-    return emitOpError("cannot be decomposed: its weight is packed");
+  if (failed(requirePlain(*this, getWeight())))
+    return failure();
   Location loc = getLoc();
   int64_t rank = typeOf(getInput()).getRank();
   SmallVector<OpFoldResult> sizes =
