@@ -36,19 +36,18 @@ config.substitutions += [
 # Runs @main of the test on the host: definitions of pquant ops, then upstream
 # lowerings only. This is the oracle that other paths are compared with.
 lower_definitions = (
-    "pquant-opt %s --pquant-decompose --convert-elementwise-to-linalg"
+    "--pquant-decompose --convert-elementwise-to-linalg"
     " --one-shot-bufferize=bufferize-function-boundaries"
     " --convert-linalg-to-loops --expand-strided-metadata --lower-affine"
     " --convert-scf-to-cf --convert-math-to-llvm --convert-math-to-libm"
     " --finalize-memref-to-llvm --convert-func-to-llvm --convert-arith-to-llvm"
     " --convert-index-to-llvm --convert-cf-to-llvm --reconcile-unrealized-casts"
 )
+run_main = "mlir-runner -e main --entry-point-result=void --shared-libs=%runner_libs"
 config.substitutions += [
-    (
-        "%run_definitions",
-        lower_definitions
-        + " | mlir-runner -e main --entry-point-result=void --shared-libs=%runner_libs",
-    ),
+    ("%run_definitions", "pquant-opt %s " + lower_definitions + " | " + run_main),
+    ("%lower_definitions", lower_definitions),
+    ("%run_main", run_main),
 ]
 
 # Every tool that is built, and what the host can run.

@@ -398,7 +398,7 @@ Decomposed ExpertLinearOp::decompose(OpBuilder &builder) {
 // DecoupledFFNOp
 //===----------------------------------------------------------------------===//
 
-static Value buildActivation(Scalars &s, Activation activation, Value v) {
+Value pquant::buildActivation(Scalars &s, Activation activation, Value v) {
   switch (activation) {
   case Activation::SiLU: {
     Value minus = s.make<arith::NegFOp>(v);

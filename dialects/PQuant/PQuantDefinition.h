@@ -121,6 +121,9 @@ public:
   Location loc;
 };
 
+/// The activation function of a feed-forward layer on a scalar.
+Value buildActivation(Scalars &s, Activation activation, Value v);
+
 /// Fails with a diagnostic when a weight is packed, so that its elements can
 /// not be addressed.
 LogicalResult requirePlain(Operation *op, ValueRange weights);

@@ -9,9 +9,10 @@
 //   1. a feed-forward layer without routing becomes linears (the routed ones
 //      are for --pquant-dispatch-experts);
 //   2. quantisers of one value by one formula become one;
-//   3. an INT8 and a 1-bit linear that are added become a decoupled linear;
-//   4. alpha and beta of decoupled linears are folded into scales;
-//   5. linears that read the same quantised rows are joined (JoinLinears.cpp).
+//   3. a constant that multiplies the result of a linear goes into its scales;
+//   4. an INT8 and a 1-bit linear that are added become a decoupled linear;
+//   5. alpha and beta of decoupled linears are folded into scales;
+//   6. linears that read the same quantised rows are joined (JoinLinears.cpp).
 // Residual additions and the product act(gate) * up stay elementwise linalg
 // ops, which the later elementwise fusion puts together.
 //
@@ -22,6 +23,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
+#include "pquant/Support/TensorBuilders.h"
 #include "pquant/Transforms/ConstantUses.h"
 #include "pquant/Transforms/JoinLinears.h"
 #include "pquant/Transforms/LowerDecoupledFFN.h"
@@ -78,26 +80,91 @@ static void shareQuantizers(ModuleOp module) {
 }
 
 //===----------------------------------------------------------------------===//
-// int8_linear + binary_linear -> decoupled_linear
+// Elementwise ops
 //===----------------------------------------------------------------------===//
 
-/// Whether `op` adds two tensors of its own shape, element by element.
-static bool isElementwiseAdd(linalg::GenericOp op) {
+/// Whether `op` has two inputs and yields `OpTy` of its two input elements,
+/// over all-parallel loops with an identity output.
+template <typename OpTy>
+static bool isElementwise(linalg::GenericOp op) {
   if (op.getNumDpsInputs() != 2 || op->getNumResults() != 1 ||
       op.getNumParallelLoops() != op.getNumLoops() ||
-      !llvm::all_of(op.getIndexingMapsArray(),
-                    [](AffineMap map) { return map.isIdentity(); }))
+      !op.getIndexingMapsArray().back().isIdentity())
     return false;
   Block *body = op.getBody();
   if (body->getOperations().size() != 2)
     return false;
-  auto add = dyn_cast<arith::AddFOp>(body->front());
-  if (!add || cast<linalg::YieldOp>(body->back()).getOperand(0) != add)
+  auto scalar = dyn_cast<OpTy>(body->front());
+  if (!scalar || cast<linalg::YieldOp>(body->back()).getOperand(0) != scalar)
     return false;
   Value a = body->getArgument(0), b = body->getArgument(1);
-  return (add.getLhs() == a && add.getRhs() == b) ||
-         (add.getLhs() == b && add.getRhs() == a);
+  return (scalar.getLhs() == a && scalar.getRhs() == b) ||
+         (scalar.getLhs() == b && scalar.getRhs() == a);
 }
+
+/// Whether `op` adds two tensors of its own shape, element by element.
+static bool isElementwiseAdd(linalg::GenericOp op) {
+  return isElementwise<arith::AddFOp>(op) &&
+         llvm::all_of(op.getIndexingMapsArray(),
+                      [](AffineMap map) { return map.isIdentity(); });
+}
+
+//===----------------------------------------------------------------------===//
+// linear * constant -> linear
+//===----------------------------------------------------------------------===//
+
+/// The operands of a linear in which its result is linear.
+static SmallVector<OpOperand *> scaleOperands(Operation *op) {
+  SmallVector<OpOperand *> result;
+  if (auto int8 = dyn_cast_or_null<Int8LinearOp>(op)) {
+    result.push_back(&int8.getWeightScaleMutable());
+  } else if (auto expert = dyn_cast_or_null<ExpertLinearOp>(op)) {
+    result.push_back(&expert.getWeightScaleMutable());
+  } else if (auto binary = dyn_cast_or_null<BinaryLinearOp>(op)) {
+    for (OpOperand &operand : binary.getScalesMutable())
+      result.push_back(&operand);
+    for (OpOperand &operand : binary.getOffsetMutable())
+      result.push_back(&operand);
+  }
+  return result;
+}
+
+/// %y = linear(..., %scale); %z = %y * constant  ->  linear(..., %scale *
+/// constant), when nothing else reads %y. The product of scale and constant is
+/// rounded once in float32 (LowerDecoupledFFN.h).
+static void foldScaledLinear(IRRewriter &rewriter, linalg::GenericOp op) {
+  if (!isElementwise<arith::MulFOp>(op))
+    return;
+  for (int64_t i : {0, 1}) {
+    Value result = op.getDpsInputs()[i], factor = op.getDpsInputs()[1 - i];
+    std::optional<SmallVector<float>> constant = readFloats(factor);
+    SmallVector<OpOperand *> scales = scaleOperands(result.getDefiningOp());
+    if (!constant || constant->size() != 1 || scales.empty() ||
+        !result.hasOneUse() || result.getType() != op.getType(0) ||
+        !op.getIndexingMapsArray()[i].isIdentity() ||
+        !llvm::all_of(scales, [](OpOperand *scale) {
+          return readFloats(scale->get()).has_value();
+        }))
+      continue;
+    rewriter.setInsertionPoint(result.getDefiningOp());
+    for (OpOperand *scale : scales) {
+      SmallVector<float> values = *readFloats(scale->get());
+      for (float &value : values)
+        value *= constant->front();
+      auto type = cast<RankedTensorType>(scale->get().getType());
+      scale->set(
+          buildFloats(rewriter, op.getLoc(), type.getShape(), values, "scale"));
+    }
+    remark::passed(op.getLoc(), remarkName("FoldedConstant"))
+        << "a constant factor folded into the scale of a linear";
+    rewriter.replaceOp(op, result);
+    return;
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// int8_linear + binary_linear -> decoupled_linear
+//===----------------------------------------------------------------------===//
 
 /// The two values that `op` adds; none when it is no addition.
 static std::optional<std::pair<Value, Value>> matchAdd(Operation *op) {
@@ -171,12 +238,16 @@ struct FuseBranchesPass : pquant::impl::FuseBranchesPassBase<FuseBranchesPass> {
     lowerUnroutedFFNs(module);
     shareQuantizers(module);
     IRRewriter rewriter(&getContext());
-    SmallVector<Operation *> ops;
+    SmallVector<linalg::GenericOp> products;
+    module.walk([&](linalg::GenericOp op) { products.push_back(op); });
+    for (linalg::GenericOp op : products)
+      foldScaledLinear(rewriter, op);
+    SmallVector<Operation *> sums;
     module.walk([&](Operation *op) {
       if (isa<linalg::GenericOp, arith::AddFOp>(op))
-        ops.push_back(op);
+        sums.push_back(op);
     });
-    for (Operation *op : ops)
+    for (Operation *op : sums)
       mergeAddedBranches(rewriter, op);
     SmallVector<DecoupledLinearOp> decoupled;
     module.walk([&](DecoupledLinearOp op) { decoupled.push_back(op); });

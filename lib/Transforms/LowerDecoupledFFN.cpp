@@ -11,11 +11,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "pquant/Transforms/LowerDecoupledFFN.h"
+#include "dialects/PQuant/PQuantDefinition.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "pquant/Support/TensorBuilders.h"
-#include <cmath>
 
 using namespace mlir;
 using namespace pquant;
@@ -66,43 +65,6 @@ Value pquant::reshapeScale(OpBuilder &builder, Location loc, Value scale,
 //===----------------------------------------------------------------------===//
 // Feed-forward layers
 //===----------------------------------------------------------------------===//
-
-static Value constantFloat(OpBuilder &builder, Location loc, float value) {
-  return arith::ConstantOp::create(builder, loc,
-                                   builder.getF32FloatAttr(value));
-}
-
-/// The activation function of a feed-forward layer on a scalar.
-static Value buildActivation(OpBuilder &builder, Location loc,
-                             Activation activation, Value value) {
-  auto constant = [&](float c) { return constantFloat(builder, loc, c); };
-  switch (activation) {
-  case Activation::SiLU: {
-    Value exp = math::ExpOp::create(builder, loc,
-                                    arith::NegFOp::create(builder, loc, value));
-    Value sigmoid = arith::DivFOp::create(
-        builder, loc, constant(1.0f),
-        arith::AddFOp::create(builder, loc, exp, constant(1.0f)));
-    return arith::MulFOp::create(builder, loc, value, sigmoid);
-  }
-  case Activation::GELU: {
-    Value erf = math::ErfOp::create(
-        builder, loc,
-        arith::DivFOp::create(builder, loc, value, constant(std::sqrt(2.0f))));
-    Value sum = arith::AddFOp::create(builder, loc, erf, constant(1.0f));
-    Value product = arith::MulFOp::create(builder, loc, value, sum);
-    return arith::MulFOp::create(builder, loc, product, constant(0.5f));
-  }
-  case Activation::ReLU:
-  case Activation::ReLU2: {
-    Value relu = arith::MaximumFOp::create(builder, loc, value, constant(0.0f));
-    if (activation == Activation::ReLU)
-      return relu;
-    return arith::MulFOp::create(builder, loc, relu, relu);
-  }
-  }
-  llvm_unreachable("unknown activation");
-}
 
 namespace {
 /// Builds the parts of one feed-forward layer.
@@ -182,7 +144,8 @@ private:
     return buildElementwise(
         builder, loc, inputs,
         [&](OpBuilder &nested, Location nestedLoc, ValueRange args) -> Value {
-          Value value = buildActivation(nested, nestedLoc, activation, args[0]);
+          Scalars scalars(nested, nestedLoc);
+          Value value = buildActivation(scalars, activation, args[0]);
           if (args.size() == 1)
             return value;
           return arith::MulFOp::create(nested, nestedLoc, value, args[1]);

@@ -167,3 +167,72 @@ func.func @fold_factors(%q: tensor<4x8xi8>, %s: tensor<4xf32>) -> tensor<4x2xf32
         (tensor<4x8xi8>, tensor<4xf32>, (tensor<2x8xi1>), (tensor<2x1xf32>)) -> tensor<4x2xf32>
   return %y : tensor<4x2xf32>
 }
+
+// -----
+
+// alpha * int8 + beta * 1-bit, written out: the factors go into the scales and
+// the sum becomes a decoupled linear.
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#scalar = affine_map<(d0, d1) -> ()>
+// REMARK: FoldedConstant {{.*}}a constant factor folded into the scale of a linear
+// REMARK: Decoupled {{.*}}became one decoupled linear
+// CHECK-LABEL: func.func @scaled_and_added(
+// CHECK-DAG:     %[[A:.+]] = arith.constant dense<6.000000e+00> : tensor<1xf32>
+// CHECK-DAG:     %[[B:.+]] = arith.constant dense<5.000000e-01> : tensor<1x1xf32>
+// CHECK-NOT:     linalg.generic
+// CHECK:         pquant.decoupled_linear int8(%{{.+}}, %{{.+}}, %{{.+}}, %[[A]]) binary(%{{.+}}, %{{.+}}, planes(%{{.+}}), scales(%[[B]]))
+func.func @scaled_and_added(%q: tensor<4x8xi8>, %s: tensor<4xf32>) -> tensor<4x2xf32> {
+  %w8 = arith.constant dense<1> : tensor<2x8xi8>
+  %w1 = arith.constant dense<true> : tensor<2x8xi1>
+  %s8 = arith.constant dense<3.0> : tensor<1xf32>
+  %s1 = arith.constant dense<1.0> : tensor<1x1xf32>
+  %alpha = arith.constant dense<2.0> : tensor<f32>
+  %beta = arith.constant dense<0.5> : tensor<f32>
+  %a = pquant.int8_linear %q, %s, %w8, %s8 : tensor<4x8xi8>, tensor<4xf32>, tensor<2x8xi8>, tensor<1xf32> -> tensor<4x2xf32>
+  %b = pquant.binary_linear %q, %s planes(%w1) scales(%s1) : tensor<4x8xi8>, tensor<4xf32>, (tensor<2x8xi1>), (tensor<1x1xf32>) -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %sa = linalg.generic {indexing_maps = [#scalar, #id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%alpha, %a : tensor<f32>, tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %m = arith.mulf %l, %r : f32
+    linalg.yield %m : f32
+  } -> tensor<4x2xf32>
+  %sb = linalg.generic {indexing_maps = [#id, #scalar, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%b, %beta : tensor<4x2xf32>, tensor<f32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %m = arith.mulf %l, %r : f32
+    linalg.yield %m : f32
+  } -> tensor<4x2xf32>
+  %y = arith.addf %sa, %sb : tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}
+
+// -----
+
+// Near misses: a factor that is no constant, and a product with another tensor.
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#scalar = affine_map<(d0, d1) -> ()>
+// CHECK-LABEL: func.func @other_products(
+// CHECK-COUNT-2: arith.mulf
+func.func @other_products(%q: tensor<4x8xi8>, %s: tensor<4xf32>, %f: tensor<f32>) -> tensor<4x2xf32> {
+  %w8 = arith.constant dense<1> : tensor<2x8xi8>
+  %s8 = arith.constant dense<3.0> : tensor<1xf32>
+  %c = arith.constant dense<[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]> : tensor<4x2xf32>
+  %a = pquant.int8_linear %q, %s, %w8, %s8 : tensor<4x8xi8>, tensor<4xf32>, tensor<2x8xi8>, tensor<1xf32> -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %sa = linalg.generic {indexing_maps = [#scalar, #id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%f, %a : tensor<f32>, tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %m = arith.mulf %l, %r : f32
+    linalg.yield %m : f32
+  } -> tensor<4x2xf32>
+  %y = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%sa, %c : tensor<4x2xf32>, tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %m = arith.mulf %l, %r : f32
+    linalg.yield %m : f32
+  } -> tensor<4x2xf32>
+  return %y : tensor<4x2xf32>
+}

@@ -27,7 +27,7 @@ func.func @binary(%q: tensor<4x3xi8>, %s: tensor<4xf32>) -> tensor<4x2xf32> {
 // CHECK-LABEL: func.func @int8(
 // CHECK:         %[[W:.+]] = arith.constant dense_resource<[[KEY:.+]]> : tensor<2x5xi8, #pquant.layout<i8x16x4>>
 // CHECK:         pquant.int8_linear %{{.+}}, %{{.+}}, %[[W]]
-// CHECK:         [[KEY]]: "0x40000000010203048081FEFF{{(0{112})}}057F{{0+}}"
+// CHECK:         [[KEY]]: "0x40000000010203048081FEFF{{(0{112})}}050000007F{{0+}}"
 func.func @int8(%q: tensor<4x5xi8>, %s: tensor<4xf32>) -> tensor<4x2xf32> {
   %w = arith.constant dense<[[1, 2, 3, 4, 5], [-128, -127, -2, -1, 127]]> : tensor<2x5xi8>
   %ws = arith.constant dense<0.5> : tensor<1xf32>

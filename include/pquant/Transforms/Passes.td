@@ -124,6 +124,7 @@ def FuseBranchesPass : Pass<"pquant-fuse-branches", "::mlir::ModuleOp"> {
     - `pquant.decoupled_ffn` without routing becomes quantisers, linears, elementwise ops and one
       `pquant.decoupled_linear` for both down projections.
     - Quantisers of the same value by the same formula become one.
+    - A constant that multiplies the result of a linear, which nothing else reads, is multiplied into its weight scale.
     - An INT8 and a 1-bit linear whose results are added, and used for nothing else, become a `pquant.decoupled_linear`.
     - alpha and beta of decoupled linears are multiplied into the weight scales when constant, otherwise into the
       activation scales.
