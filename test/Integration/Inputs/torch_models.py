@@ -307,6 +307,9 @@ def llama() -> Case:
     return token_case(Decoder(lambda: Block(Attention(linear, groups=2), GatedFFN(FFN, linear))))
 
 
+TERNARY = Recipe(weights="ternary")
+TERNARY_FOLDED = Recipe(weights="ternary", residue=False, folded=True)
+
 CASES: Dict[str, Callable[[], Case]] = {
     "lm": quantized(token_case),
     "lm-no-residue": quantized(token_case, Recipe(residue=False)),
@@ -323,8 +326,8 @@ CASES: Dict[str, Callable[[], Case]] = {
     "gpt2-erf": lambda: token_case(GPT2(False)),
     "linear-binary": lambda: row_case(QuantLinear(200, 72, Recipe())),
     "linear-binary-rows": lambda: row_case(QuantLinear(200, 72, Recipe(weights="binary_rows"))),
-    "linear-ternary": lambda: row_case(QuantLinear(200, 72, Recipe(weights="ternary"))),
-    "linear-ternary-folded": lambda: row_case(QuantLinear(200, 72, Recipe(weights="ternary", residue=False, folded=True))),
+    "linear-ternary": lambda: row_case(QuantLinear(200, 72, TERNARY)),
+    "linear-ternary-folded": lambda: row_case(QuantLinear(200, 72, TERNARY_FOLDED)),
     "linear-int8": lambda: row_case(QuantLinear(200, 72, Recipe(), bits=False)),
     "linear-int8-div": lambda: row_case(QuantLinear(200, 72, Recipe("div"), bits=False)),
 }
