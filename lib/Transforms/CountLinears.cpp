@@ -80,7 +80,7 @@ public:
     markAllAnalysesPreserved();
     if (!tally.weights)
       return;
-    getOperation()->emitRemark()
+    mlir::emitRemark(getOperation().getLoc())
         << tally.binary << " 1-bit and " << tally.int8 << " INT8 matrices, "
         << llvm::formatv("{0:F2}", double(tally.bits) / tally.weights).str()
         << " bits per weight";
