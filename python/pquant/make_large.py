@@ -57,7 +57,7 @@ def main() -> None:
     onnx.save(model, path)
     onnx.checker.check_model(path)
     size = os.path.getsize(os.path.join(folder, "model.data"))
-    print(f"{path}: {parameters(config) / 1e9:.2f}B weights, {size / 1e9:.2f} GB of external data")
+    print(f"{path}: {parameters(config) / 1e6:.1f}M weights, {size / 1e6:.1f} MB of external data")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,15 @@ def CollectWeightsPass : Pass<"pquant-collect-weights", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def CountLinearsPass : Pass<"pquant-count-linears", "::mlir::func::FuncOp"> {
+  let summary = "report the quantised linear layers of each function";
+  let description = [{
+    Precondition: raised IR, plain or packed. Emits one remark for each function that has quantised linear layers: the
+    number of 1-bit and INT8 matrices (each expert counts) and the mean bits that store a weight, scales not counted. A
+    matrix of P planes takes P bits a weight. Changes nothing.
+  }];
+}
+
 def DecomposePass : Pass<"pquant-decompose"> {
   let summary = "replace pquant ops by their definitions in upstream ops";
   let description = [{

@@ -4,8 +4,8 @@
 
     export.py CASE FOLDER
 
-writes FOLDER/model.onnx (opset 17) and, for each run n, FOLDER/run<n>.npz with in0, in1, ..., out0, out1, ... as PyTorch
-computes them. Before that it checks by pquant.onnx_eval that the exported graph computes the same.
+writes FOLDER/model.onnx (opset 17) and, for each run n, FOLDER/run<n>.npz with in0, in1, ..., out0, out1, ... as
+PyTorch computes them. Before that it checks by pquant.onnx_eval that the exported graph computes the same.
 """
 
 import os

@@ -307,11 +307,14 @@ def llama() -> Case:
     return token_case(Decoder(lambda: Block(Attention(linear, groups=2), GatedFFN(FFN, linear))))
 
 
+TERNARY = Recipe(weights="ternary")
+TERNARY_FOLDED = Recipe(weights="ternary", residue=False, folded=True)
+
 CASES: Dict[str, Callable[[], Case]] = {
     "lm": quantized(token_case),
     "lm-no-residue": quantized(token_case, Recipe(residue=False)),
     "lm-div": quantized(token_case, Recipe("div", residue=False)),
-    "lm-folded": quantized(token_case, Recipe(folded=True)),
+    "lm-folded": quantized(token_case, Recipe(residue=False, folded=True)),
     "lm-grouped": quantized(token_case, groups=2),
     "lm-experts-gather": quantized(token_case, experts=4),
     "lm-experts-one-hot": quantized(token_case, experts=4, routing="one_hot"),
@@ -323,8 +326,8 @@ CASES: Dict[str, Callable[[], Case]] = {
     "gpt2-erf": lambda: token_case(GPT2(False)),
     "linear-binary": lambda: row_case(QuantLinear(200, 72, Recipe())),
     "linear-binary-rows": lambda: row_case(QuantLinear(200, 72, Recipe(weights="binary_rows"))),
-    "linear-ternary": lambda: row_case(QuantLinear(200, 72, Recipe(weights="ternary"))),
-    "linear-ternary-folded": lambda: row_case(QuantLinear(200, 72, Recipe(weights="ternary", folded=True))),
+    "linear-ternary": lambda: row_case(QuantLinear(200, 72, TERNARY)),
+    "linear-ternary-folded": lambda: row_case(QuantLinear(200, 72, TERNARY_FOLDED)),
     "linear-int8": lambda: row_case(QuantLinear(200, 72, Recipe(), bits=False)),
     "linear-int8-div": lambda: row_case(QuantLinear(200, 72, Recipe("div"), bits=False)),
 }
