@@ -60,8 +60,10 @@ void pquant::buildRaisingPipeline(OpPassManager &pm,
                                                  : SignZero::Error;
   raise.requireQuantized = options.requireQuantized;
   pm.addPass(createRaisePass(raise));
-  pm.addPass(createCanonicalizerPass());
   addCleanup(pm);
+  pm.addPass(createFoldConstantsPass());
+  addCleanup(pm);
+  pm.addPass(createVerifyRaisedPass());
 }
 
 void pquant::buildPackingPipeline(OpPassManager &pm) {
