@@ -34,7 +34,8 @@ config.substitutions += [
 ]
 
 # Runs @main of the test on the host: definitions of pquant ops, then upstream
-# lowerings only. This is the oracle that other paths are compared with.
+# lowerings only. This is the oracle that other paths are compared with;
+# canonicalization before must not change what it gives.
 lower_definitions = (
     "--pquant-decompose --convert-elementwise-to-linalg"
     " --one-shot-bufferize=bufferize-function-boundaries"
@@ -46,6 +47,7 @@ lower_definitions = (
 run_main = "mlir-runner -e main --entry-point-result=void --shared-libs=%runner_libs"
 config.substitutions += [
     ("%run_definitions", "pquant-opt %s " + lower_definitions + " | " + run_main),
+    ("%run_canonical_definitions", "pquant-opt %s --canonicalize " + lower_definitions + " | " + run_main),
     ("%lower_definitions", lower_definitions),
     ("%run_main", run_main),
 ]

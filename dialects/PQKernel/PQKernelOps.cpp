@@ -102,9 +102,11 @@ LogicalResult pqk::QuantizeOp::verify() {
   if (failed(verifyOneSemantics(*this)))
     return failure();
   // (C1)
-  if (failed(verifySize(*this, "columns of values (input columns rounded up "
-                               "to 64)",
-                        getValues(), 1, getPaddedColumns(getSize(getInput(), 1)))))
+  if (failed(verifySize(*this,
+                        "columns of values (input columns rounded up "
+                        "to 64)",
+                        getValues(), 1,
+                        getPaddedColumns(getSize(getInput(), 1)))))
     return failure();
   // (C2)
   int64_t rows = getSize(getInput(), 0);
@@ -144,7 +146,8 @@ static LogicalResult verifyWeight(Operation *op, Value weight, LayoutKind kind,
   int64_t size = layout.getStorageBytes({matrices, n, k});
   if (kind == LayoutKind::F32x16)
     size /= sizeof(float);
-  std::string what = ("length of weight in layout " + stringifyLayoutKind(kind)).str();
+  std::string what =
+      ("length of weight in layout " + stringifyLayoutKind(kind)).str();
   return verifySize(op, what, weight, 0, size);
 }
 
@@ -158,8 +161,8 @@ LogicalResult pqk::BinaryLinearOp::verify() {
       failed(verifySize(*this, "length of sum", getSum(), 0, rows)))
     return failure();
   // (C3)
-  if (failed(verifySize(*this, "length of weight_scale", getWeightScale(), 0,
-                        n)))
+  if (failed(
+          verifySize(*this, "length of weight_scale", getWeightScale(), 0, n)))
     return failure();
   // (C4)
   return verifyWeight(*this, getWeight(), LayoutKind::D16, 1, n, getColumns());
@@ -175,8 +178,8 @@ LogicalResult pqk::Int8LinearOp::verify() {
     return failure();
   // (C3)
   if (failed(verifySize(*this, "length of row_sum", getRowSum(), 0, n)) ||
-      failed(verifySize(*this, "length of weight_scale", getWeightScale(), 0,
-                        n)))
+      failed(
+          verifySize(*this, "length of weight_scale", getWeightScale(), 0, n)))
     return failure();
   // (C4)
   return verifyWeight(*this, getWeight(), LayoutKind::I8x16x4, 1, n,
@@ -197,8 +200,8 @@ LogicalResult pqk::ExpertLinearOp::verify() {
   if (failed(verifySize(*this, "columns of row_sum", getRowSum(), 1, n)) ||
       failed(verifySize(*this, "rows of weight_scale", getWeightScale(), 0,
                         experts)) ||
-      failed(verifySize(*this, "columns of weight_scale", getWeightScale(), 1,
-                        n)))
+      failed(
+          verifySize(*this, "columns of weight_scale", getWeightScale(), 1, n)))
     return failure();
   // (C4)
   return verifyWeight(*this, getWeight(), LayoutKind::I8x16x4, experts, n,

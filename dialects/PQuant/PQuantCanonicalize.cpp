@@ -40,12 +40,21 @@ static std::optional<SmallVector<float>> getConstantFloats(Value value) {
   return std::nullopt;
 }
 
-/// Whether all elements of `value` are known to be `expected`.
+/// Whether all elements of `value` are known to be `expected`. Looks no further
+/// than the first that is not, since masks are large.
 static bool isConstant(Value value, float expected) {
-  std::optional<SmallVector<float>> elements = getConstantFloats(value);
-  return elements && llvm::all_of(*elements, [&](float element) {
-           return element == expected;
-         });
+  auto matches = [&](float element) { return element == expected; };
+  Attribute attr;
+  if (!value || !matchPattern(value, m_Constant(&attr)))
+    return false;
+  if (auto splat = dyn_cast<SplatElementsAttr>(attr))
+    return matches(splat.getSplatValue<float>());
+  if (auto dense = dyn_cast<DenseElementsAttr>(attr))
+    return llvm::all_of(dense.getValues<float>(), matches);
+  if (auto resource = dyn_cast<DenseF32ResourceElementsAttr>(attr))
+    if (std::optional<ArrayRef<float>> data = resource.tryGetAsArrayRef())
+      return llvm::all_of(*data, matches);
+  return false;
 }
 
 /// The constant `scale` (rows x columns) without repetition along dimension

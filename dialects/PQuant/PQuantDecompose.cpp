@@ -78,32 +78,30 @@ Decomposed QuantizeOp::decompose(OpBuilder &builder) {
   SmallVector<AffineExpr> all = def.loops(rank), row = def.loops(rank - 1);
   Sizes rows = def.rowsOf(getInput());
 
-  Value maximum = def.reduce(
-      rows, builder.getF32FloatAttr(0), {{getInput(), all}},
-      [](Scalars &s, ValueRange args) -> Values {
-        Value magnitude = s.make<math::AbsFOp>(args[0]);
-        return {s.make<arith::MaximumFOp>(args[1], magnitude)};
-      });
-  Values inits = {
-      tensor::EmptyOp::create(builder, getLoc(), rows, f32),
-      tensor::EmptyOp::create(builder, getLoc(), rows, f32)};
+  Value maximum =
+      def.reduce(rows, builder.getF32FloatAttr(0), {{getInput(), all}},
+                 [](Scalars &s, ValueRange args) -> Values {
+                   Value magnitude = s.make<math::AbsFOp>(args[0]);
+                   return {s.make<arith::MaximumFOp>(args[1], magnitude)};
+                 });
+  Values inits = {tensor::EmptyOp::create(builder, getLoc(), rows, f32),
+                  tensor::EmptyOp::create(builder, getLoc(), rows, f32)};
   Values gainAndStep = def.generic(
-      rank - 1, 0, {{maximum, row}}, inits,
-      [&](Scalars &s, ValueRange args) {
+      rank - 1, 0, {{maximum, row}}, inits, [&](Scalars &s, ValueRange args) {
         return buildGainAndStep(s, args[0], quantizer);
       });
-  Value values = def.map(
-      def.sizesOf(getInput()), builder.getI8Type(),
-      {{getInput(), all}, {gainAndStep[0], row}},
-      [&](Scalars &s, ValueRange args) -> Values {
-        Value v = quantizer.getFormula() == Formula::Div
-                      ? s.div(args[0], args[1])
-                      : s.mul(args[0], args[1]);
-        Value q = s.make<math::RoundEvenOp>(v);
-        q = s.make<arith::MaximumFOp>(q, s.f32(quantizer.getQmin()));
-        q = s.make<arith::MinimumFOp>(q, s.f32(quantizer.getQmax()));
-        return {s.make<arith::FPToSIOp>(s.builder.getI8Type(), q)};
-      });
+  Value values =
+      def.map(def.sizesOf(getInput()), builder.getI8Type(),
+              {{getInput(), all}, {gainAndStep[0], row}},
+              [&](Scalars &s, ValueRange args) -> Values {
+                Value v = quantizer.getFormula() == Formula::Div
+                              ? s.div(args[0], args[1])
+                              : s.mul(args[0], args[1]);
+                Value q = s.make<math::RoundEvenOp>(v);
+                q = s.make<arith::MaximumFOp>(q, s.f32(quantizer.getQmin()));
+                q = s.make<arith::MinimumFOp>(q, s.f32(quantizer.getQmax()));
+                return {s.make<arith::FPToSIOp>(s.builder.getI8Type(), q)};
+              });
   return Values{values, gainAndStep[1]};
 }
 
@@ -121,16 +119,15 @@ static Value splitLast(Definition &def, Value value, int64_t groups) {
   for (int64_t i = 0; i < rank; ++i)
     groupsOfDims.push_back({i});
   groupsOfDims.back().push_back(rank);
-  return tensor::ExpandShapeOp::create(
-      def.builder, def.loc, type.clone(shape), value, groupsOfDims);
+  return tensor::ExpandShapeOp::create(def.builder, def.loc, type.clone(shape),
+                                       value, groupsOfDims);
 }
 
 /// acc[.., n, g] of one plane, exact in i32.
 static Value accumulatePlane(Definition &def, Value input, Value plane,
                              int64_t groups) {
   unsigned rows = rankOf(input) - 1;
-  Sizes sizes = append(append(def.rowsOf(input), def.builder,
-                              dimOf(plane, 0)),
+  Sizes sizes = append(append(def.rowsOf(input), def.builder, dimOf(plane, 0)),
                        def.builder, groups);
   AffineExpr n = def.loop(rows), g = def.loop(rows + 1), k = def.loop(rows + 2);
   return def.reduce(
@@ -152,8 +149,8 @@ static Value addScaledPlane(Definition &def, Value total, Value acc,
   AffineExpr n = def.loopOrZero(rows, dimOf(scale, 0));
   AffineExpr g = def.loop(rows + 1);
   return def
-      .generic(rows + 2, 1,
-               {{acc, def.loops(rows + 2)}, {scale, {n, g}}}, total,
+      .generic(rows + 2, 1, {{acc, def.loops(rows + 2)}, {scale, {n, g}}},
+               total,
                [](Scalars &s, ValueRange args) -> Values {
                  return {s.add(args[2], s.mul(args[1], s.toFloat(args[0])))};
                })
@@ -164,21 +161,19 @@ static Value addScaledPlane(Definition &def, Value total, Value acc,
 static Value addOffset(Definition &def, Value total, Value input,
                        Value offset) {
   unsigned rows = rankOf(input) - 1;
-  Value sum = def.reduce(def.rowsOf(input), def.builder.getI32IntegerAttr(0),
-                         {{input, def.loops(rows + 1)}},
-                         [](Scalars &s, ValueRange args) -> Values {
-                           return {s.make<arith::AddIOp>(args[1],
-                                                         s.widen(args[0]))};
-                         });
-  AffineExpr n = def.loopOrZero(rows, dimOf(offset, 0));
-  return def.map(def.sizesOf(total), def.builder.getF32Type(),
-                 {{total, def.loops(rows + 1)},
-                  {offset, {n}},
-                  {sum, def.loops(rows)}},
+  Value sum =
+      def.reduce(def.rowsOf(input), def.builder.getI32IntegerAttr(0),
+                 {{input, def.loops(rows + 1)}},
                  [](Scalars &s, ValueRange args) -> Values {
-                   return {s.add(args[0],
-                                 s.mul(args[1], s.toFloat(args[2])))};
+                   return {s.make<arith::AddIOp>(args[1], s.widen(args[0]))};
                  });
+  AffineExpr n = def.loopOrZero(rows, dimOf(offset, 0));
+  return def.map(
+      def.sizesOf(total), def.builder.getF32Type(),
+      {{total, def.loops(rows + 1)}, {offset, {n}}, {sum, def.loops(rows)}},
+      [](Scalars &s, ValueRange args) -> Values {
+        return {s.add(args[0], s.mul(args[1], s.toFloat(args[2])))};
+      });
 }
 
 Decomposed BinaryLinearOp::decompose(OpBuilder &builder) {
@@ -223,14 +218,14 @@ Decomposed Int8LinearOp::decompose(OpBuilder &builder) {
         return {s.make<arith::AddIOp>(args[2], product)};
       });
   AffineExpr scaleN = def.loopOrZero(rows, dimOf(getWeightScale(), 0));
-  Value result = def.map(
-      sizes, builder.getF32Type(),
-      {{getInputScale(), def.loops(rows)},
-       {getWeightScale(), {scaleN}},
-       {acc, def.loops(rows + 1)}},
-      [](Scalars &s, ValueRange args) -> Values {
-        return {s.mul(s.mul(args[0], args[1]), s.toFloat(args[2]))};
-      });
+  Value result =
+      def.map(sizes, builder.getF32Type(),
+              {{getInputScale(), def.loops(rows)},
+               {getWeightScale(), {scaleN}},
+               {acc, def.loops(rows + 1)}},
+              [](Scalars &s, ValueRange args) -> Values {
+                return {s.mul(s.mul(args[0], args[1]), s.toFloat(args[2]))};
+              });
   return Values{result};
 }
 
@@ -238,13 +233,12 @@ Decomposed Int8LinearOp::decompose(OpBuilder &builder) {
 static Value buildProduct(Definition &def, Value input, Value weight) {
   unsigned rows = rankOf(input) - 1;
   AffineExpr n = def.loop(rows), k = def.loop(rows + 1);
-  return def.reduce(
-      append(def.rowsOf(input), def.builder, dimOf(weight, 0)),
-      def.builder.getF32FloatAttr(0),
-      {{input, append(def.loops(rows), {k})}, {weight, {n, k}}},
-      [](Scalars &s, ValueRange args) -> Values {
-        return {s.add(args[2], s.mul(args[0], args[1]))};
-      });
+  return def.reduce(append(def.rowsOf(input), def.builder, dimOf(weight, 0)),
+                    def.builder.getF32FloatAttr(0),
+                    {{input, append(def.loops(rows), {k})}, {weight, {n, k}}},
+                    [](Scalars &s, ValueRange args) -> Values {
+                      return {s.add(args[2], s.mul(args[0], args[1]))};
+                    });
 }
 
 Decomposed FloatLinearOp::decompose(OpBuilder &builder) {
@@ -342,19 +336,17 @@ Decomposed RouteOp::decompose(OpBuilder &builder) {
   Value p = buildSoftmax(def, buildProduct(def, getInput(), getWeight()));
   // Experts come in rising order and only a greater probability replaces the
   // best so far, so the smallest index wins among equals.
-  Values inits = {
-      def.zeros(rowSizes, builder.getI64Type()),
-      def.filled(rowSizes, builder.getF32FloatAttr(-1))};
-  Values best = def.generic(
-      rows + 1, 1, {{p, def.loops(rows + 1)}}, inits,
-      [&](Scalars &s, ValueRange args) -> Values {
-        Value greater = s.make<arith::CmpFOp>(arith::CmpFPredicate::OGT,
-                                              args[0], args[2]);
-        Value expert = s.make<arith::IndexCastOp>(s.builder.getI64Type(),
-                                                  s.loopIndex(rows));
-        return {s.select(greater, expert, args[1]),
-                s.select(greater, args[0], args[2])};
-      });
+  Values inits = {def.zeros(rowSizes, builder.getI64Type()),
+                  def.filled(rowSizes, builder.getF32FloatAttr(-1))};
+  Values best = def.generic(rows + 1, 1, {{p, def.loops(rows + 1)}}, inits,
+                            [&](Scalars &s, ValueRange args) -> Values {
+                              Value greater = s.make<arith::CmpFOp>(
+                                  arith::CmpFPredicate::OGT, args[0], args[2]);
+                              Value expert = s.make<arith::IndexCastOp>(
+                                  s.builder.getI64Type(), s.loopIndex(rows));
+                              return {s.select(greater, expert, args[1]),
+                                      s.select(greater, args[0], args[2])};
+                            });
   return best;
 }
 
@@ -368,29 +360,30 @@ Decomposed ExpertLinearOp::decompose(OpBuilder &builder) {
     return s.make<arith::IndexCastOp>(s.builder.getIndexType(), index);
   };
   // The loop over n has no input that is indexed by it; the init bounds it.
-  Value acc = def.reduce(
-      sizes, builder.getI32IntegerAttr(0),
-      {{getInput(), append(def.loops(rows), {def.loop(rows + 1)})},
-       {getIndex(), def.loops(rows)}},
-      [&](Scalars &s, ValueRange args) -> Values {
-        Values at = {expertOf(s, args[1]), s.loopIndex(rows),
-                     s.loopIndex(rows + 1)};
-        Value w = s.make<tensor::ExtractOp>(getWeight(), at);
-        Value product = s.make<arith::MulIOp>(s.widen(args[0]), s.widen(w));
-        return {s.make<arith::AddIOp>(args[2], product)};
-      });
+  Value acc =
+      def.reduce(sizes, builder.getI32IntegerAttr(0),
+                 {{getInput(), append(def.loops(rows), {def.loop(rows + 1)})},
+                  {getIndex(), def.loops(rows)}},
+                 [&](Scalars &s, ValueRange args) -> Values {
+                   Values at = {expertOf(s, args[1]), s.loopIndex(rows),
+                                s.loopIndex(rows + 1)};
+                   Value w = s.make<tensor::ExtractOp>(getWeight(), at);
+                   Value product =
+                       s.make<arith::MulIOp>(s.widen(args[0]), s.widen(w));
+                   return {s.make<arith::AddIOp>(args[2], product)};
+                 });
   bool perRow = dimOf(getWeightScale(), 1) != 1;
-  Value result = def.map(
-      sizes, builder.getF32Type(),
-      {{getInputScale(), def.loops(rows)},
-       {getIndex(), def.loops(rows)},
-       {acc, def.loops(rows + 1)}},
-      [&](Scalars &s, ValueRange args) -> Values {
-        Values at = {expertOf(s, args[1]),
-                     perRow ? s.loopIndex(rows) : s.index(0)};
-        Value scale = s.make<tensor::ExtractOp>(getWeightScale(), at);
-        return {s.mul(s.mul(args[0], scale), s.toFloat(args[2]))};
-      });
+  Value result =
+      def.map(sizes, builder.getF32Type(),
+              {{getInputScale(), def.loops(rows)},
+               {getIndex(), def.loops(rows)},
+               {acc, def.loops(rows + 1)}},
+              [&](Scalars &s, ValueRange args) -> Values {
+                Values at = {expertOf(s, args[1]),
+                             perRow ? s.loopIndex(rows) : s.index(0)};
+                Value scale = s.make<tensor::ExtractOp>(getWeightScale(), at);
+                return {s.mul(s.mul(args[0], scale), s.toFloat(args[2]))};
+              });
   return Values{result};
 }
 
@@ -431,8 +424,8 @@ static Value buildHidden(Definition &def, Activation activation, Value gate,
                  [&](Scalars &s, ValueRange args) -> Values {
                    if (!gate)
                      return {buildActivation(s, activation, args[0])};
-                   return {s.mul(buildActivation(s, activation, args[1]),
-                                 args[0])};
+                   return {
+                       s.mul(buildActivation(s, activation, args[1]), args[0])};
                  });
 }
 
@@ -467,15 +460,15 @@ buildBranch(Definition &def, DecoupledFFNOp op, Quantized input, bool gated,
   Value up = linear(input, Up);
   Value gate = gated ? linear(input, Gate) : Value();
   Value hidden = buildHidden(def, op.getActivation(), gate, up);
-  auto quantize = QuantizeOp::create(def.builder, def.loc, hidden,
-                                     op.getQuantizer());
+  auto quantize =
+      QuantizeOp::create(def.builder, def.loc, hidden, op.getQuantizer());
   return linear({quantize.getValues(), quantize.getScale()}, Down);
 }
 
 Decomposed DecoupledFFNOp::decompose(OpBuilder &builder) {
-  if (failed(requirePlain(
-          *this, {getBinaryGate(), getBinaryUp(), getBinaryDown(),
-                  getInt8Gate(), getInt8Up(), getInt8Down()})))
+  if (failed(
+          requirePlain(*this, {getBinaryGate(), getBinaryUp(), getBinaryDown(),
+                               getInt8Gate(), getInt8Up(), getInt8Down()})))
     return failure();
   Definition def(builder, *this);
   auto quantize =
@@ -485,13 +478,13 @@ Decomposed DecoupledFFNOp::decompose(OpBuilder &builder) {
   Value binaryWeights[] = {getBinaryGate(), getBinaryUp(), getBinaryDown()};
   Value binaryScales[] = {getBinaryGateScale(), getBinaryUpScale(),
                           getBinaryDownScale()};
-  Value binary = buildBranch(
-      def, *this, input, bool(getBinaryGate()),
-      [&](Quantized q, unsigned i) -> Value {
-        Value scale = appendUnit(def, binaryScales[i]);
-        return BinaryLinearOp::create(builder, getLoc(), q.values, q.scale,
-                                      binaryWeights[i], scale, Value());
-      });
+  Value binary = buildBranch(def, *this, input, bool(getBinaryGate()),
+                             [&](Quantized q, unsigned i) -> Value {
+                               Value scale = appendUnit(def, binaryScales[i]);
+                               return BinaryLinearOp::create(
+                                   builder, getLoc(), q.values, q.scale,
+                                   binaryWeights[i], scale, Value());
+                             });
 
   Value int8Weights[] = {getInt8Gate(), getInt8Up(), getInt8Down()};
   Value int8Scales[] = {getInt8GateScale(), getInt8UpScale(),

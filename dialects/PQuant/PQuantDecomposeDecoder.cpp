@@ -34,24 +34,22 @@ Decomposed RMSNormOp::decompose(OpBuilder &builder) {
   Value squares = def.reduce(rows, builder.getF32FloatAttr(0),
                              {{getInput(), def.loops(rank)}},
                              [](Scalars &s, ValueRange args) -> Values {
-                               return {s.add(args[1],
-                                             s.mul(args[0], args[0]))};
+                               return {s.add(args[1], s.mul(args[0], args[0]))};
                              });
-  Value factor = def.map(
-      rows, builder.getF32Type(), {{squares, def.loops(rank - 1)}},
-      [&](Scalars &s, ValueRange args) -> Values {
-        Value mean = s.div(args[0], s.f32(columns));
-        Value root = s.make<math::SqrtOp>(s.add(mean, s.f32(eps)));
-        return {s.div(s.f32(1.0), root)};
-      });
-  Value result = def.map(
-      def.sizesOf(getInput()), builder.getF32Type(),
-      {{getInput(), def.loops(rank)},
-       {factor, def.loops(rank - 1)},
-       {getWeight(), {def.loop(rank - 1)}}},
-      [](Scalars &s, ValueRange args) -> Values {
-        return {s.mul(s.mul(args[0], args[1]), args[2])};
-      });
+  Value factor =
+      def.map(rows, builder.getF32Type(), {{squares, def.loops(rank - 1)}},
+              [&](Scalars &s, ValueRange args) -> Values {
+                Value mean = s.div(args[0], s.f32(columns));
+                Value root = s.make<math::SqrtOp>(s.add(mean, s.f32(eps)));
+                return {s.div(s.f32(1.0), root)};
+              });
+  Value result = def.map(def.sizesOf(getInput()), builder.getF32Type(),
+                         {{getInput(), def.loops(rank)},
+                          {factor, def.loops(rank - 1)},
+                          {getWeight(), {def.loop(rank - 1)}}},
+                         [](Scalars &s, ValueRange args) -> Values {
+                           return {s.mul(s.mul(args[0], args[1]), args[2])};
+                         });
   return Values{result};
 }
 
@@ -73,8 +71,8 @@ static RotaryPosition buildRotaryPosition(Scalars &s, Value d, int64_t size,
   if (interleaved) {
     Value two = s.index(2), one = s.index(1);
     Value odd = s.make<arith::RemUIOp>(d, two);
-    Value first = s.make<arith::CmpIOp>(arith::CmpIPredicate::eq, odd,
-                                        s.index(0));
+    Value first =
+        s.make<arith::CmpIOp>(arith::CmpIPredicate::eq, odd, s.index(0));
     Value partner = s.make<arith::XOrIOp>(d, one);
     return {partner, s.make<arith::DivUIOp>(d, two), first};
   }
@@ -90,8 +88,7 @@ Decomposed RotaryEmbeddingOp::decompose(OpBuilder &builder) {
   int64_t size = typeOf(getInput()).getDimSize(3);
   Value result = def.map(
       def.sizesOf(getInput()), builder.getF32Type(),
-      {{getInput(), def.loops(4)}},
-      [&](Scalars &s, ValueRange args) -> Values {
+      {{getInput(), def.loops(4)}}, [&](Scalars &s, ValueRange args) -> Values {
         Value batch = s.loopIndex(0), head = s.loopIndex(1);
         Value t = s.loopIndex(2);
         RotaryPosition at =
@@ -138,19 +135,18 @@ static Value buildLogits(Definition &def, AttentionOp op, AffineExpr group) {
     ahead = arith::SubIOp::create(builder, def.loc, keys, queries);
   }
   double scale = op.getScale().convertToFloat();
-  return def.map(
-      sizes, builder.getF32Type(), inputs,
-      [&](Scalars &s, ValueRange args) -> Values {
-        Value logit = s.mul(s.f32(scale), args[0]);
-        if (op.getMask())
-          logit = s.add(logit, args[1]);
-        if (!ahead)
-          return {logit};
-        Value last = s.make<arith::AddIOp>(s.loopIndex(2), ahead);
-        Value later = s.make<arith::CmpIOp>(arith::CmpIPredicate::sgt,
-                                            s.loopIndex(3), last);
-        return {s.select(later, s.negativeInfinity(), logit)};
-      });
+  return def.map(sizes, builder.getF32Type(), inputs,
+                 [&](Scalars &s, ValueRange args) -> Values {
+                   Value logit = s.mul(s.f32(scale), args[0]);
+                   if (op.getMask())
+                     logit = s.add(logit, args[1]);
+                   if (!ahead)
+                     return {logit};
+                   Value last = s.make<arith::AddIOp>(s.loopIndex(2), ahead);
+                   Value later = s.make<arith::CmpIOp>(
+                       arith::CmpIPredicate::sgt, s.loopIndex(3), last);
+                   return {s.select(later, s.negativeInfinity(), logit)};
+                 });
 }
 
 /// softmax over t; a row that is -inf everywhere becomes a row of zeros.
@@ -164,11 +160,11 @@ static Value buildProbabilities(Definition &def, Value logits) {
       [](Scalars &s, ValueRange args) -> Values {
         return {s.make<arith::MaximumFOp>(args[1], args[0])};
       });
-  Value exponential = def.map(
-      all, f32, {{logits, def.loops(4)}, {maximum, def.loops(3)}},
-      [](Scalars &s, ValueRange args) -> Values {
-        return {s.make<math::ExpOp>(s.sub(args[0], args[1]))};
-      });
+  Value exponential =
+      def.map(all, f32, {{logits, def.loops(4)}, {maximum, def.loops(3)}},
+              [](Scalars &s, ValueRange args) -> Values {
+                return {s.make<math::ExpOp>(s.sub(args[0], args[1]))};
+              });
   Value sum = def.reduce(rows, builder.getF32FloatAttr(0),
                          {{exponential, def.loops(4)}},
                          [](Scalars &s, ValueRange args) -> Values {
@@ -180,10 +176,9 @@ static Value buildProbabilities(Definition &def, Value logits) {
                   {maximum, def.loops(3)}},
                  [](Scalars &s, ValueRange args) -> Values {
                    Value none =
-                       s.make<arith::CmpFOp>(arith::CmpFPredicate::OEQ,
-                                             args[2], s.negativeInfinity());
-                   return {s.select(none, s.f32(0.0),
-                                    s.div(args[0], args[1]))};
+                       s.make<arith::CmpFOp>(arith::CmpFPredicate::OEQ, args[2],
+                                             s.negativeInfinity());
+                   return {s.select(none, s.f32(0.0), s.div(args[0], args[1]))};
                  });
 }
 

@@ -100,12 +100,11 @@ public:
 
   /// One linalg.generic over `loops` loops, the last `reductions` of which are
   /// reductions. `inits` are indexed by the parallel loops, in order.
-  Values generic(unsigned loops, unsigned reductions,
-                 ArrayRef<Operand> inputs, ValueRange inits, Body body);
+  Values generic(unsigned loops, unsigned reductions, ArrayRef<Operand> inputs,
+                 ValueRange inits, Body body);
 
   /// A step without reductions, with one new tensor of `sizes` as result.
-  Value map(const Sizes &sizes, Type type, ArrayRef<Operand> inputs,
-            Body body);
+  Value map(const Sizes &sizes, Type type, ArrayRef<Operand> inputs, Body body);
 
   /// A step that reduces its last loop into one tensor.
   Value reduce(const Sizes &sizes, mlir::TypedAttr init,

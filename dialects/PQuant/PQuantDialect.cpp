@@ -52,9 +52,9 @@ static constexpr int64_t kDefaultQMax = 127;
 
 /// Parses `keyword` or fails at the current token with the choices.
 template <typename Enum>
-static FailureOr<Enum>
-parseEnum(AsmParser &parser, StringRef what, StringRef choices,
-          std::optional<Enum> (*symbolize)(StringRef)) {
+static FailureOr<Enum> parseEnum(AsmParser &parser, StringRef what,
+                                 StringRef choices,
+                                 std::optional<Enum> (*symbolize)(StringRef)) {
   StringRef keyword;
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseKeyword(&keyword))
@@ -85,8 +85,8 @@ Attribute QuantizerAttr::parse(AsmParser &parser, Type) {
   if (more && succeeded(parser.parseOptionalKeyword("guard"))) {
     if (parser.parseEqual())
       return {};
-    FailureOr<Guard> parsed = parseEnum<Guard>(
-        parser, "a quantiser guard", "max or add", symbolizeGuard);
+    FailureOr<Guard> parsed = parseEnum<Guard>(parser, "a quantiser guard",
+                                               "max or add", symbolizeGuard);
     if (failed(parsed))
       return {};
     guard = *parsed;
@@ -151,9 +151,9 @@ QuantizerAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 // LayoutAttr
 //===----------------------------------------------------------------------===//
 
-LogicalResult LayoutAttr::verifyEncoding(
-    ArrayRef<int64_t> shape, Type elementType,
-    function_ref<InFlightDiagnostic()> emitError) const {
+LogicalResult
+LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                           function_ref<InFlightDiagnostic()> emitError) const {
   if (shape.size() != 2 && shape.size() != 3)
     return emitError() << "expected a matrix or a stack of matrices (rank 2 or "
                           "3) with a layout, but got rank "
@@ -218,8 +218,7 @@ bool LevelAttr::hasFeature(StringRef feature) const {
 }
 
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                 StringRef triple,
-                                 ArrayRef<LevelAttr> levels) {
+                                 StringRef triple, ArrayRef<LevelAttr> levels) {
   if (triple.empty())
     return emitError() << "expected a target triple, but got an empty string";
   if (levels.empty())

@@ -42,8 +42,7 @@ static bool agree(int64_t a, int64_t b) {
 }
 
 static bool agree(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
-  return a.size() == b.size() &&
-         llvm::all_of(llvm::zip(a, b), [](auto sizes) {
+  return a.size() == b.size() && llvm::all_of(llvm::zip(a, b), [](auto sizes) {
            return agree(std::get<0>(sizes), std::get<1>(sizes));
          });
 }
@@ -81,8 +80,8 @@ static LogicalResult inferError(std::optional<Location> location,
 
 /// Rejects a value of a rank below `rank`, before any result type is built.
 template <typename OpTy>
-static LogicalResult inferRank(std::optional<Location> location,
-                               StringRef name, Value value, int64_t rank) {
+static LogicalResult inferRank(std::optional<Location> location, StringRef name,
+                               Value value, int64_t rank) {
   if (typeOf(value).getRank() >= rank)
     return success();
   return inferError<OpTy>(location, "expected " + name + " to have rank " +
@@ -115,8 +114,8 @@ static LogicalResult verifyActivation(Operation *op, StringRef name,
            << " to have a static last dimension of at least 1, but got "
            << toString(type.getShape());
   if (type.getEncoding())
-    return op->emitOpError() << "expected " << name
-                             << " without a layout, but got " << type;
+    return op->emitOpError()
+           << "expected " << name << " without a layout, but got " << type;
   return success();
 }
 
@@ -132,8 +131,8 @@ static LogicalResult verifyRowScale(Operation *op, StringRef name, Value value,
   if (shapeOf(value) == ArrayRef<int64_t>{1} ||
       shapeOf(value) == ArrayRef<int64_t>{n})
     return success();
-  InFlightDiagnostic diag = op->emitOpError() << "expected " << name
-                                              << " to have shape 1";
+  InFlightDiagnostic diag = op->emitOpError()
+                            << "expected " << name << " to have shape 1";
   if (n != 1)
     diag << " or " << n;
   return diag << ", but got " << toString(shapeOf(value));
@@ -205,9 +204,9 @@ static LogicalResult verifyBinaryBranch(Operation *op, const BinaryBranch &b) {
   if (b.planes.empty())
     return op->emitOpError() << "expected at least one plane, but got none";
   if (b.planes.size() != b.scales.size())
-    return op->emitOpError() << "expected one scale for each of the "
-                             << b.planes.size() << " planes, but got "
-                             << b.scales.size();
+    return op->emitOpError()
+           << "expected one scale for each of the " << b.planes.size()
+           << " planes, but got " << b.scales.size();
   // (C4)
   Type first = b.planes.front().getType();
   int64_t n = shapeOf(b.planes.front())[0], k = shapeOf(b.input).back();
@@ -216,9 +215,9 @@ static LogicalResult verifyBinaryBranch(Operation *op, const BinaryBranch &b) {
     return failure();
   for (auto [p, plane] : llvm::enumerate(b.planes))
     if (plane.getType() != first)
-      return op->emitOpError() << "expected plane " << p << " to have type "
-                               << first << " of plane 0, but got "
-                               << plane.getType();
+      return op->emitOpError()
+             << "expected plane " << p << " to have type " << first
+             << " of plane 0, but got " << plane.getType();
   // (C5)
   for (auto [p, scale] : llvm::enumerate(b.scales))
     if (failed(verifyGroups(op, scale, p, n, k)))
@@ -256,8 +255,8 @@ LogicalResult BinaryLinearOp::inferReturnTypes(MLIRContext *context,
                                                std::optional<Location> location,
                                                Adaptor adaptor, Types &types) {
   // (C1), (C3)
-  if (failed(inferRank<BinaryLinearOp>(location, "input", adaptor.getInput(),
-                                       1)))
+  if (failed(
+          inferRank<BinaryLinearOp>(location, "input", adaptor.getInput(), 1)))
     return failure();
   if (adaptor.getPlanes().empty())
     return inferError<BinaryLinearOp>(
@@ -270,9 +269,9 @@ LogicalResult BinaryLinearOp::inferReturnTypes(MLIRContext *context,
 
 LogicalResult BinaryLinearOp::verify() {
   // (C1)-(C5)
-  if (failed(verifyBinaryBranch(*this, {"input", "input_scale", getInput(),
-                                        getInputScale(), getPlanes(),
-                                        getScales()})))
+  if (failed(verifyBinaryBranch(*this,
+                                {"input", "input_scale", getInput(),
+                                 getInputScale(), getPlanes(), getScales()})))
     return failure();
   // (C6)
   if (getOffset())
@@ -292,8 +291,7 @@ LogicalResult Int8LinearOp::inferReturnTypes(MLIRContext *context,
                                              std::optional<Location> location,
                                              Adaptor adaptor, Types &types) {
   // (C1)
-  if (failed(
-          inferRank<Int8LinearOp>(location, "input", adaptor.getInput(), 1)))
+  if (failed(inferRank<Int8LinearOp>(location, "input", adaptor.getInput(), 1)))
     return failure();
   types.push_back(appendDim(rowsOf(adaptor.getInput()),
                             shapeOf(adaptor.getWeight())[0],
@@ -321,9 +319,9 @@ static LogicalResult verifyFloatProduct(Operation *op, Value input,
   // (C2)
   int64_t columns = shapeOf(input).back();
   if (typeOf(weight).getRank() != 2)
-    return op->emitOpError() << "expected weight to be a matrix of " << columns
-                             << " columns, but got shape "
-                             << toString(shapeOf(weight));
+    return op->emitOpError()
+           << "expected weight to be a matrix of " << columns
+           << " columns, but got shape " << toString(shapeOf(weight));
   if (failed(verifyWeightStatic(op, "weight", weight)))
     return failure();
   return verifyShape(op, "weight", weight, {shapeOf(weight)[0], columns});
@@ -353,9 +351,10 @@ LogicalResult FloatLinearOp::verify() {
 // DecoupledLinearOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult DecoupledLinearOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
-    Types &types) {
+LogicalResult
+DecoupledLinearOp::inferReturnTypes(MLIRContext *context,
+                                    std::optional<Location> location,
+                                    Adaptor adaptor, Types &types) {
   // (C1), (C2)
   if (failed(inferRank<DecoupledLinearOp>(location, "int8_input",
                                           adaptor.getInt8Input(), 1)) ||
@@ -373,11 +372,10 @@ LogicalResult DecoupledLinearOp::inferReturnTypes(
 
 LogicalResult DecoupledLinearOp::verify() {
   // (C1)
-  if (failed(verifyInt8Branch(*this,
-                              {"int8_input", "int8_scale", "int8_weight",
-                               "int8_weight_scale", getInt8Input(),
-                               getInt8Scale(), getInt8Weight(),
-                               getInt8WeightScale()})))
+  if (failed(verifyInt8Branch(*this, {"int8_input", "int8_scale", "int8_weight",
+                                      "int8_weight_scale", getInt8Input(),
+                                      getInt8Scale(), getInt8Weight(),
+                                      getInt8WeightScale()})))
     return failure();
   // (C2)
   if (failed(verifyBinaryBranch(*this, {"binary_input", "binary_scale",
@@ -560,9 +558,10 @@ LogicalResult RMSNormOp::verify() {
 // RotaryEmbeddingOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult RotaryEmbeddingOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
-    Types &types) {
+LogicalResult
+RotaryEmbeddingOp::inferReturnTypes(MLIRContext *context,
+                                    std::optional<Location> location,
+                                    Adaptor adaptor, Types &types) {
   types.push_back(RankedTensorType::get(shapeOf(adaptor.getInput()),
                                         Float32Type::get(context)));
   return success();
@@ -639,27 +638,27 @@ LogicalResult AttentionOp::verify() {
   ArrayRef<int64_t> query = shapeOf(getQuery()), key = shapeOf(getKey());
   if (failed(verifyShape(*this, "key", getKey(),
                          {query[0], key[1], key[2], query[3]})) ||
-      failed(verifyShape(*this, "value", getValue(),
-                         {query[0], key[1], key[2],
-                          shapeOf(getValue()).back()})))
+      failed(
+          verifyShape(*this, "value", getValue(),
+                      {query[0], key[1], key[2], shapeOf(getValue()).back()})))
     return failure();
   // (C4)
   if (!getMask())
     return success();
   if (agree(shapeOf(getMask()), {query[2], key[2]}))
     return success();
-  return verifyShape(*this, "mask", getMask(),
-                     {query[0], 1, query[2], key[2]});
+  return verifyShape(*this, "mask", getMask(), {query[0], 1, query[2], key[2]});
 }
 
-LogicalResult CachedAttentionOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
-    Types &types) {
+LogicalResult
+CachedAttentionOp::inferReturnTypes(MLIRContext *context,
+                                    std::optional<Location> location,
+                                    Adaptor adaptor, Types &types) {
   // (C1), (C3)
-  if (failed(inferRank<CachedAttentionOp>(location, "query",
-                                          adaptor.getQuery(), 4)) ||
-      failed(inferRank<CachedAttentionOp>(location, "value",
-                                          adaptor.getValue(), 4)))
+  if (failed(inferRank<CachedAttentionOp>(location, "query", adaptor.getQuery(),
+                                          4)) ||
+      failed(inferRank<CachedAttentionOp>(location, "value", adaptor.getValue(),
+                                          4)))
     return failure();
   types.push_back(appendDim(rowsOf(adaptor.getQuery()),
                             shapeOf(adaptor.getValue()).back(),

@@ -22,7 +22,8 @@ def PQuant_QuantizeOp : PQuant_InferringOp<"quantize"> {
     arithmetic. `values` has the input's shape; `scale` has the input's shape without the last dimension and holds the
     dequantisation step, so that `input[.., k]` is about `values[.., k] * scale[..]`.
 
-    Rounding is half to even, saturation to `[qmin, qmax]`. A row of zeros gives zeros.
+    Rounding is half to even, saturation to `[qmin, qmax]`. With `eps > 0` a row of zeros gives zeros. A row that holds a
+    NaN or an infinity gives unspecified values.
 
     Constraints:
     (C1) `input` has rank >= 1.

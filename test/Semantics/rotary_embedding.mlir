@@ -1,5 +1,6 @@
 // REQUIRES: mlir-runner
 // RUN: %run_definitions | FileCheck %s
+// RUN: %run_canonical_definitions | FileCheck %s
 
 func.func private @printMemrefF32(tensor<*xf32>) attributes {llvm.emit_c_interface}
 

@@ -118,7 +118,7 @@ def FoldConstantsPass : Pass<"pquant-fold-constants"> {
     Left alone: `tensor.empty` and `linalg.fill`, element types other than f32 and integers, and results that would make
     the constants of the module grow by more than `max-growth` in all; such a result gets a remark.
 
-    ```mlir
+    ```
     %0 = linalg.generic {...} ins(%angles : tensor<24x32xf32>) ... { math.cos ... }
     ```
     becomes
