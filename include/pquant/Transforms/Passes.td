@@ -302,17 +302,6 @@ def VerifyPackedPass : Pass<"pquant-verify-packed", "::mlir::ModuleOp"> {
     The contract at the end of the packed phase: weights of linear layers are packed constants (1-bit linears with several
     scales a row excepted), no `pquant.decoupled_ffn` is left, and every other op is of an upstream tensor-level dialect.
     The first op that does not belong is an error that says why.
-
-def VerifyRaisedPass : Pass<"pquant-verify-raised"> {
-  let summary = "check the form that raising leaves";
-  let description = [{
-    The contract at the end of phase `raised`: only `func`, `arith`, `math`, `tensor`, `linalg`, `affine`, `cf`, `scf` and
-    `pquant` ops, values of tensor, index and scalar types, and no storage layout yet. The first op that does not belong
-    is an error that names it and says why. Changes nothing.
-
-    ```mlir
-    %0 = memref.alloc() : memref<4xf32>   // error: ... does not belong in phase 'raised': expected a tensor-level dialect
-    ```
   }];
 }
 
