@@ -5,7 +5,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CloneLevelsPass : Pass<"pquant-clone-levels", "::mlir::ModuleOp"> {
+#ifndef PQUANT_TRANSFORMS_PASSES_TD
+#define PQUANT_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def CloneLevelsPass : Pass<"pquant-clone-levels", "::mlir::ModuleOp"> {
   let summary = "one copy of every function for each instruction-set level";
   let description = [{
     Precondition: the module has a `pquant.target`. Replaces every function that has a body by one clone for each level,
@@ -198,11 +203,7 @@ def OutlineLayersPass : Pass<"pquant-outline-layers", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"minOperations", "min-operations", "unsigned", "8", "shortest layer, in operations">];
   let dependentDialects = ["::mlir::func::FuncDialect"];
-
-def PQUANT_TRANSFORMS_PASSES_TD
-#define PQUANT_TRANSFORMS_PASSES_TD
-
-include "mlir/Pass/PassBase.td"
+}
 
 def PackBitsPass : Pass<"pquant-pack-bits", "::mlir::ModuleOp"> {
   let summary = "store constant weights in the layout of the target";
@@ -301,6 +302,8 @@ def VerifyPackedPass : Pass<"pquant-verify-packed", "::mlir::ModuleOp"> {
     The contract at the end of the packed phase: weights of linear layers are packed constants (1-bit linears with several
     scales a row excepted), no `pquant.decoupled_ffn` is left, and every other op is of an upstream tensor-level dialect.
     The first op that does not belong is an error that says why.
+  }];
+}
 
 def VerifyRaisedPass : Pass<"pquant-verify-raised"> {
   let summary = "check the form that raising leaves";
