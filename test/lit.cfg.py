@@ -50,6 +50,10 @@ config.substitutions += [
     ("%run_canonical_definitions", "pquant-opt %s --canonicalize " + lower_definitions + " | " + run_main),
     ("%lower_definitions", lower_definitions),
     ("%run_main", run_main),
+    (
+        "%run_kernels",
+        config.python_executable + " " + config.test_source_root + "/Semantics/Inputs/run_kernels.py",
+    ),
 ]
 
 # Every tool that is built, and what the host can run.

@@ -219,12 +219,13 @@ static void foldFactors(IRRewriter &rewriter, DecoupledLinearOp op) {
   rewriter.setInsertionPoint(op);
   LinearScales int8{op.getInt8Scale(), {op.getInt8WeightScale()}};
   LinearScales binary{op.getBinaryScale(), SmallVector<Value>(op.getScales())};
-  bool constant = foldFactor(rewriter, op.getLoc(), op.getAlpha(), int8) &
-                  foldFactor(rewriter, op.getLoc(), op.getBeta(), binary);
+  bool alphaFolded = foldFactor(rewriter, op.getLoc(), op.getAlpha(), int8);
+  bool betaFolded = foldFactor(rewriter, op.getLoc(), op.getBeta(), binary);
   remark::passed(op.getLoc(), remarkName("FoldedFactors"))
-      << (constant ? "alpha and beta folded into weight scales"
-                   : "alpha or beta is no constant: folded into the "
-                     "activation scale");
+      << (alphaFolded && betaFolded
+              ? "alpha and beta folded into weight scales"
+              : "alpha or beta is no constant: folded into the "
+                "activation scale");
   rewriter.replaceOpWithNewOp<DecoupledLinearOp>(
       op, op.getInt8Input(), int8.rows, op.getInt8Weight(), int8.weights[0],
       op.getBinaryInput(), binary.rows, op.getPlanes(), binary.weights,
