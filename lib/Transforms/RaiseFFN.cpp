@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/DenseSet.h"
 #include <cstring>
 
@@ -390,8 +391,9 @@ void pquant::raiseFeedForward(ModuleOp module) {
     auto match = matchDecoupled(evaluator, sum.getResult(0), reason);
     if (!match) {
       if (!reason.empty())
-        sum.emitRemark("decoupled feed-forward layer not recognised: ")
-            << reason;
+        remark::missed(sum.getLoc(), remark::RemarkOpts::name("NotDecoupled")
+                                         .category("pquant-raise"))
+            << "feed-forward layer left as it is: " + reason;
       continue;
     }
     if (match->experts.size() > 1)

@@ -302,6 +302,8 @@ def VerifyPackedPass : Pass<"pquant-verify-packed", "::mlir::ModuleOp"> {
     The contract at the end of the packed phase: weights of linear layers are packed constants (1-bit linears with several
     scales a row excepted), no `pquant.decoupled_ffn` is left, and every other op is of an upstream tensor-level dialect.
     The first op that does not belong is an error that says why.
+  }];
+}
 
 def VerifyRaisedPass : Pass<"pquant-verify-raised"> {
   let summary = "check the form that raising leaves";
