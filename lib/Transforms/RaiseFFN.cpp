@@ -49,8 +49,7 @@ static bool addFactor(const TensorExpr &expr, Term &term) {
   if (auto product = matchExpr<arith::MulFOp>(expr))
     return addFactor((*product)[0], term) && addFactor((*product)[1], term);
   TensorExpr factor = expr.normalized();
-  bool isScalar = llvm::all_of(
-      factor.dims, [](int64_t dim) { return dim == TensorExpr::unitDim; });
+  bool isScalar = factor.isInvariant();
   // The row of a single token is told from a number by where it comes from.
   isScalar &= factor.value.getDefiningOp<arith::ConstantOp>() ||
               isa<BlockArgument>(factor.value);

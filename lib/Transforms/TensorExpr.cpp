@@ -166,6 +166,24 @@ Value TensorExpr::asIdentityTensor(int64_t rank) const {
   return expr->value;
 }
 
+bool TensorExpr::dependsOn(int64_t dim) const {
+  if (!llvm::is_contained(dims, dim))
+    return false;
+  if (isa<RankedTensorType>(value.getType()))
+    return true;
+  if (auto arg = dyn_cast<BlockArgument>(value)) {
+    std::optional<TensorExpr> source = throughArgument(arg, dims);
+    return !source || source->dependsOn(dim);
+  }
+  // A scalar depends on what its operands in the body depend on.
+  Operation *op = value.getDefiningOp();
+  if (auto index = dyn_cast<linalg::IndexOp>(op))
+    return dims[index.getDim()] == dim;
+  return llvm::any_of(op->getOperands(), [&](Value operand) {
+    return TensorExpr{operand, dims}.dependsOn(dim);
+  });
+}
+
 std::optional<float> TensorExpr::getFloatConstant() const {
   TensorExpr expr = normalized();
   auto constant = expr.value.getDefiningOp<arith::ConstantOp>();
