@@ -14,9 +14,9 @@
 
 #include "pquant/Transforms/ConstantEvaluator.h"
 #include "ElementProgram.h"
-#include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "pquant/Support/Constants.h"
 #include "llvm/ADT/ScopeExit.h"
 #include <cstring>
 #include <map>
@@ -44,8 +44,8 @@ static int64_t getElementBytes(Type type) {
 }
 
 static ConstantBuffer allocateBuffer(RankedTensorType type) {
-  int64_t bytes = type.getNumElements() *
-                  getElementBytes(type.getElementType());
+  int64_t bytes =
+      type.getNumElements() * getElementBytes(type.getElementType());
   auto memory = std::make_shared<std::vector<char>>(bytes);
   return {type, *memory, false, false, memory};
 }
@@ -112,8 +112,7 @@ FailureOr<unsigned> ProgramBuilder::emitLoad(const TensorExpr &expr) {
   FailureOr<ConstantBuffer> buffer = evaluator.materialize(expr.value);
   if (failed(buffer))
     return failure();
-  Instruction load(Code::Load,
-                   *isFloatRegister(buffer->type.getElementType()));
+  Instruction load(Code::Load, *isFloatRegister(buffer->type.getElementType()));
   load.buffer = *buffer;
   load.strides.assign(program.space.size(), 0);
   int64_t stride = 1;
@@ -134,7 +133,8 @@ FailureOr<unsigned> ProgramBuilder::emitTensor(const TensorExpr &expr) {
   if (!type || !op)
     return failure();
   // What has fewer elements than the space is computed once, not per element.
-  bool isInlined = type.getNumElements() == elements || !isa<linalg::GenericOp>(op);
+  bool isInlined =
+      type.getNumElements() == elements || !isa<linalg::GenericOp>(op);
   if (isInlined)
     if (std::optional<TensorExpr> next = expr.lookThrough())
       return emit(*next);
@@ -261,8 +261,8 @@ static Operation *getCombiner(linalg::GenericOp op) {
                        arith::OrIOp>(combiner))
     return nullptr;
   Value accumulator = op.getBody()->getArguments().back();
-  return accumulator.hasOneUse() && llvm::is_contained(combiner->getOperands(),
-                                                       accumulator)
+  return accumulator.hasOneUse() &&
+                 llvm::is_contained(combiner->getOperands(), accumulator)
              ? combiner
              : nullptr;
 }
@@ -330,9 +330,9 @@ bool ConstantEvaluator::canEvaluateOp(Operation *op) {
                (isa<arith::ConstantOp, linalg::IndexOp>(inner) ||
                 getCode(&inner).has_value());
       });
-  return bodyIsSupported &&
-         llvm::all_of(op->getOperands(),
-                      [&](Value operand) { return canEvaluate(operand); });
+  return bodyIsSupported && llvm::all_of(op->getOperands(), [&](Value operand) {
+           return canEvaluate(operand);
+         });
 }
 
 bool ConstantEvaluator::canEvaluate(Value tensor) {
@@ -373,7 +373,8 @@ ConstantEvaluator::evaluate(Value tensor,
 }
 
 FailureOr<ConstantBuffer> ConstantEvaluator::computeStreamed(Value tensor) {
-  ConstantBuffer buffer = allocateBuffer(cast<RankedTensorType>(tensor.getType()));
+  ConstantBuffer buffer =
+      allocateBuffer(cast<RankedTensorType>(tensor.getType()));
   if (failed(evaluate(tensor, [&](const ConstantBlock &block) {
         storeBlock(block, buffer);
       })))
@@ -484,8 +485,8 @@ ConstantEvaluator::computeReduction(linalg::GenericOp op) {
     dims.push_back(i);
   ProgramBuilder builder(*this, space);
   Value accumulator = op.getBody()->getArguments().back();
-  Value element = combiner->getOperand(
-      combiner->getOperand(0) == accumulator ? 1 : 0);
+  Value element =
+      combiner->getOperand(combiner->getOperand(0) == accumulator ? 1 : 0);
   FailureOr<unsigned> reg = builder.emit({element, dims});
   if (failed(reg))
     return failure();
@@ -563,8 +564,8 @@ FailureOr<ConstantBuffer> ConstantEvaluator::computePieces(Operation *op) {
     FailureOr<ConstantBuffer> source = materialize(slice.getSource());
     if (failed(source))
       return failure();
-    copyBox(*source, slice.getStaticOffsets(), slice.getStaticStrides(),
-            result, zeros, result.type.getShape());
+    copyBox(*source, slice.getStaticOffsets(), slice.getStaticStrides(), result,
+            zeros, result.type.getShape());
     return result;
   }
   if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
@@ -629,7 +630,8 @@ FailureOr<ConstantBuffer> ConstantEvaluator::compute(Value tensor) {
     return makeSplat(type, {});
   if (auto fill = dyn_cast<linalg::FillOp>(op))
     return makeSplat(
-        type, fill.getInputs()[0].getDefiningOp<arith::ConstantOp>().getValue());
+        type,
+        fill.getInputs()[0].getDefiningOp<arith::ConstantOp>().getValue());
   if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::CastOp>(op)) {
     FailureOr<ConstantBuffer> source = materialize(op->getOperand(0));
     if (succeeded(source))

@@ -49,7 +49,8 @@ static void absorbTransposes(linalg::GenericOp op) {
     SmallVector<AffineMap> maps = op.getIndexingMapsArray();
     maps[operand->getOperandNumber()] = AffineMap::get(
         map.getNumDims(), map.getNumSymbols(), results, op.getContext());
-    op.setIndexingMapsAttr(Builder(op.getContext()).getAffineMapArrayAttr(maps));
+    op.setIndexingMapsAttr(
+        Builder(op.getContext()).getAffineMapArrayAttr(maps));
     operand->set(transpose.getInput());
   }
 }

@@ -75,7 +75,7 @@ func.func @gated_silu(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
 }
 
 // CHECK-LABEL: @plain_gelu_without_factors
-// CHECK: pquant.decoupled_ffn %{{.+}} binary(up
+// CHECK: pquant.decoupled_ffn %{{.+}} binary({{ ?}}up
 // CHECK-NOT: alpha
 // CHECK-SAME: activation = #pquant.activation<gelu>
 func.func @plain_gelu_without_factors(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {

@@ -17,8 +17,8 @@
 #ifndef PQUANT_TRANSFORMS_TENSOREXPR_H
 #define PQUANT_TRANSFORMS_TENSOREXPR_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "pquant/Support/LLVM.h"
 #include <optional>
 
 namespace pquant {
@@ -61,9 +61,8 @@ struct TensorExpr {
 
   /// Whether the expression is the same number everywhere.
   bool isInvariant() const {
-    return llvm::none_of(dims, [&](int64_t dim) {
-      return dim != unitDim && dependsOn(dim);
-    });
+    return llvm::none_of(
+        dims, [&](int64_t dim) { return dim != unitDim && dependsOn(dim); });
   }
 
   /// The float32 number that a constant expression of one number is.
