@@ -318,17 +318,4 @@ def VerifyRaisedPass : Pass<"pquant-verify-raised"> {
   }];
 }
 
-def VerifyRaisedPass : Pass<"pquant-verify-raised"> {
-  let summary = "check the form that raising leaves";
-  let description = [{
-    The contract at the end of phase `raised`: only `func`, `arith`, `math`, `tensor`, `linalg`, `affine`, `cf`, `scf` and
-    `pquant` ops, values of tensor, index and scalar types, and no storage layout yet. The first op that does not belong
-    is an error that names it and says why. Changes nothing.
-
-    ```mlir
-    %0 = memref.alloc() : memref<4xf32>   // error: ... does not belong in phase 'raised': expected a tensor-level dialect
-    ```
-  }];
-}
-
 #endif // PQUANT_TRANSFORMS_PASSES_TD
