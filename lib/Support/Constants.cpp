@@ -60,11 +60,10 @@ DenseResourceElementsAttr pquant::makeResourceAttr(RankedTensorType type,
 DenseResourceElementsAttr pquant::makeResourceAttr(RankedTensorType type,
                                                    ArrayRef<char> bytes,
                                                    StringRef name) {
-  return makeResourceAttr(
-      type,
-      mlir::HeapAsmResourceBlob::allocateAndCopyWithAlign(
-          bytes, /*align=*/64, /*dataIsMutable=*/true),
-      name);
+  return makeResourceAttr(type,
+                          mlir::HeapAsmResourceBlob::allocateAndCopyWithAlign(
+                              bytes, /*align=*/64, /*dataIsMutable=*/true),
+                          name);
 }
 
 ElementsAttr pquant::makeConstantAttr(RankedTensorType type,

@@ -5,15 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The instruction table and its loops. The switch is outside of every loop.
+// The loops of all instructions. The switch is outside of every loop.
 //
 //===----------------------------------------------------------------------===//
 
 #include "ElementProgram.h"
-#include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "llvm/ADT/TypeSwitch.h"
+#include "pquant/Support/Constants.h"
 #include "llvm/Support/MathExtras.h"
 #include <cmath>
 #include <cstring>
@@ -23,75 +21,6 @@ using namespace mlir;
 
 /// Elements a block; all registers of a weight's arithmetic fit in the cache.
 static constexpr int64_t blockSize = 2048;
-
-std::optional<bool> pquant::isFloatRegister(Type type) {
-  if (type.isF32())
-    return true;
-  if (type.isIndex())
-    return false;
-  auto integer = dyn_cast<IntegerType>(type);
-  if (integer && integer.isSignless() && integer.getWidth() <= 64)
-    return false;
-  return std::nullopt;
-}
-
-std::optional<Code> pquant::getCode(Operation *op) {
-  using Result = std::optional<Code>;
-  return llvm::TypeSwitch<Operation *, Result>(op)
-      .Case<arith::AddFOp>([](auto) { return Code::AddF; })
-      .Case<arith::SubFOp>([](auto) { return Code::SubF; })
-      .Case<arith::MulFOp>([](auto) { return Code::MulF; })
-      .Case<arith::DivFOp>([](auto) { return Code::DivF; })
-      .Case<math::PowFOp>([](auto) { return Code::PowF; })
-      .Case<arith::MaximumFOp>([](auto) { return Code::MaxF; })
-      .Case<arith::MinimumFOp>([](auto) { return Code::MinF; })
-      .Case<arith::MaxNumFOp>([](auto) { return Code::MaxNumF; })
-      .Case<arith::MinNumFOp>([](auto) { return Code::MinNumF; })
-      .Case<math::CopySignOp>([](auto) { return Code::CopySignF; })
-      .Case<arith::NegFOp>([](auto) { return Code::NegF; })
-      .Case<math::AbsFOp>([](auto) { return Code::AbsF; })
-      .Case<math::SqrtOp>([](auto) { return Code::SqrtF; })
-      .Case<math::RsqrtOp>([](auto) { return Code::RsqrtF; })
-      .Case<math::ExpOp>([](auto) { return Code::ExpF; })
-      .Case<math::LogOp>([](auto) { return Code::LogF; })
-      .Case<math::SinOp>([](auto) { return Code::SinF; })
-      .Case<math::CosOp>([](auto) { return Code::CosF; })
-      .Case<math::TanhOp>([](auto) { return Code::TanhF; })
-      .Case<math::ErfOp>([](auto) { return Code::ErfF; })
-      .Case<math::FloorOp>([](auto) { return Code::FloorF; })
-      .Case<math::CeilOp>([](auto) { return Code::CeilF; })
-      .Case<math::RoundEvenOp>([](auto) { return Code::RoundEvenF; })
-      .Case<math::RoundOp>([](auto) { return Code::RoundF; })
-      .Case<math::TruncOp>([](auto) { return Code::TruncF; })
-      .Case<math::FmaOp>([](auto) { return Code::FmaF; })
-      .Case<arith::AddIOp>([](auto) { return Code::AddI; })
-      .Case<arith::SubIOp>([](auto) { return Code::SubI; })
-      .Case<arith::MulIOp>([](auto) { return Code::MulI; })
-      .Case<arith::DivSIOp>([](auto) { return Code::DivSI; })
-      .Case<arith::DivUIOp>([](auto) { return Code::DivUI; })
-      .Case<arith::FloorDivSIOp>([](auto) { return Code::FloorDivSI; })
-      .Case<arith::RemSIOp>([](auto) { return Code::RemSI; })
-      .Case<arith::MaxSIOp>([](auto) { return Code::MaxSI; })
-      .Case<arith::MinSIOp>([](auto) { return Code::MinSI; })
-      .Case<arith::AndIOp>([](auto) { return Code::AndI; })
-      .Case<arith::OrIOp>([](auto) { return Code::OrI; })
-      .Case<arith::XOrIOp>([](auto) { return Code::XorI; })
-      .Case<math::AbsIOp>([](auto) { return Code::AbsI; })
-      .Case<arith::CmpFOp>([](auto) { return Code::CmpF; })
-      .Case<arith::CmpIOp>([](auto) { return Code::CmpI; })
-      .Case<arith::SelectOp>([](arith::SelectOp select) {
-        return select.getType().isF32() ? Code::SelectF : Code::SelectI;
-      })
-      .Case<arith::TruncIOp, arith::ExtSIOp, arith::IndexCastOp>(
-          [](auto) { return Code::Wrap; })
-      .Case<arith::ExtUIOp, arith::IndexCastUIOp>(
-          [](auto) { return Code::ZeroExtend; })
-      .Case<arith::SIToFPOp>([](auto) { return Code::SIToFP; })
-      .Case<arith::UIToFPOp>([](auto) { return Code::UIToFP; })
-      .Case<arith::FPToSIOp>([](auto) { return Code::FPToSI; })
-      .Case<arith::FPToUIOp>([](auto) { return Code::FPToUI; })
-      .Default([](Operation *) { return Result(); });
-}
 
 //===----------------------------------------------------------------------===//
 // Scalar semantics
@@ -107,8 +36,8 @@ static int64_t wrap(int64_t value, unsigned width) {
 static uint64_t unsignedValue(int64_t value, unsigned width) {
   return width == 0 || width == 64
              ? value
-             : static_cast<uint64_t>(value) & llvm::maskTrailingOnes<uint64_t>(
-                                                  width);
+             : static_cast<uint64_t>(value) &
+                   llvm::maskTrailingOnes<uint64_t>(width);
 }
 
 /// Saturates where the conversion is undefined, so that evaluation never is.
@@ -122,22 +51,38 @@ static bool compareFloats(arith::CmpFPredicate predicate, float a, float b) {
   using P = arith::CmpFPredicate;
   bool unordered = a != a || b != b;
   switch (predicate) {
-  case P::AlwaysFalse: return false;
-  case P::OEQ: return a == b;
-  case P::OGT: return a > b;
-  case P::OGE: return a >= b;
-  case P::OLT: return a < b;
-  case P::OLE: return a <= b;
-  case P::ONE: return !unordered && a != b;
-  case P::ORD: return !unordered;
-  case P::UEQ: return unordered || a == b;
-  case P::UGT: return unordered || a > b;
-  case P::UGE: return unordered || a >= b;
-  case P::ULT: return unordered || a < b;
-  case P::ULE: return unordered || a <= b;
-  case P::UNE: return unordered || a != b;
-  case P::UNO: return unordered;
-  case P::AlwaysTrue: return true;
+  case P::AlwaysFalse:
+    return false;
+  case P::OEQ:
+    return a == b;
+  case P::OGT:
+    return a > b;
+  case P::OGE:
+    return a >= b;
+  case P::OLT:
+    return a < b;
+  case P::OLE:
+    return a <= b;
+  case P::ONE:
+    return !unordered && a != b;
+  case P::ORD:
+    return !unordered;
+  case P::UEQ:
+    return unordered || a == b;
+  case P::UGT:
+    return unordered || a > b;
+  case P::UGE:
+    return unordered || a >= b;
+  case P::ULT:
+    return unordered || a < b;
+  case P::ULE:
+    return unordered || a <= b;
+  case P::UNE:
+    return unordered || a != b;
+  case P::UNO:
+    return unordered;
+  case P::AlwaysTrue:
+    return true;
   }
   return false;
 }
@@ -147,16 +92,26 @@ static bool compareIntegers(arith::CmpIPredicate predicate, int64_t a,
   using P = arith::CmpIPredicate;
   uint64_t ua = a, ub = b; // sign extension keeps the unsigned order
   switch (predicate) {
-  case P::eq: return a == b;
-  case P::ne: return a != b;
-  case P::slt: return a < b;
-  case P::sle: return a <= b;
-  case P::sgt: return a > b;
-  case P::sge: return a >= b;
-  case P::ult: return ua < ub;
-  case P::ule: return ua <= ub;
-  case P::ugt: return ua > ub;
-  case P::uge: return ua >= ub;
+  case P::eq:
+    return a == b;
+  case P::ne:
+    return a != b;
+  case P::slt:
+    return a < b;
+  case P::sle:
+    return a <= b;
+  case P::sgt:
+    return a > b;
+  case P::sge:
+    return a >= b;
+  case P::ult:
+    return ua < ub;
+  case P::ule:
+    return ua <= ub;
+  case P::ugt:
+    return ua > ub;
+  case P::uge:
+    return ua >= ub;
   }
   return false;
 }
@@ -217,8 +172,7 @@ struct Machine {
 
 Machine::Machine(const ElementProgram &program)
     : program(program), floats(program.code.size()),
-      integers(program.code.size()),
-      storage(program.code.size() * blockSize) {
+      integers(program.code.size()), storage(program.code.size() * blockSize) {
   for (auto [i, op] : llvm::enumerate(program.code)) {
     int64_t *r = &storage[i * blockSize];
     float *f = reinterpret_cast<float *>(r);
@@ -258,10 +212,14 @@ static void copyElements(const ConstantBuffer &buffer, int64_t from,
     return;
   }
   switch (bytes) {
-  case 1: return copy(int8_t(), r);
-  case 2: return copy(int16_t(), r);
-  case 4: return copy(int32_t(), r);
-  default: return copy(int64_t(), r);
+  case 1:
+    return copy(int8_t(), r);
+  case 2:
+    return copy(int16_t(), r);
+  case 4:
+    return copy(int32_t(), r);
+  default:
+    return copy(int64_t(), r);
   }
 }
 
@@ -295,9 +253,8 @@ static bool isContiguous(ArrayRef<int64_t> space, ArrayRef<int64_t> strides) {
 }
 
 void Machine::load(const Instruction &op, unsigned index) {
-  float *f = op.isFloat
-                 ? reinterpret_cast<float *>(&storage[index * blockSize])
-                 : nullptr;
+  float *f = op.isFloat ? reinterpret_cast<float *>(&storage[index * blockSize])
+                        : nullptr;
   int64_t *r = op.isFloat ? nullptr : &storage[index * blockSize];
   if (isContiguous(program.space, op.strides) && !op.buffer.isSplat) {
     const char *source = op.buffer.bytes.data();
@@ -329,9 +286,8 @@ void Machine::loadIndex(const Instruction &op, unsigned index) {
 }
 
 void Machine::extract(const Instruction &op, unsigned index) {
-  float *f = op.isFloat
-                 ? reinterpret_cast<float *>(&storage[index * blockSize])
-                 : nullptr;
+  float *f = op.isFloat ? reinterpret_cast<float *>(&storage[index * blockSize])
+                        : nullptr;
   int64_t *r = op.isFloat ? nullptr : &storage[index * blockSize];
   ArrayRef<int64_t> shape = op.buffer.type.getShape();
   for (int64_t i = 0; i < size; ++i) {
@@ -354,12 +310,18 @@ bool Machine::executeFloat(const Instruction &op, float *r) {
   auto unary = [&](auto fn) { return map1(op, r, fn), true; };
   auto binary = [&](auto fn) { return map2(op, r, fn), true; };
   switch (op.code) {
-  case Code::AddF: return binary([](float a, float b) { return a + b; });
-  case Code::SubF: return binary([](float a, float b) { return a - b; });
-  case Code::MulF: return binary([](float a, float b) { return a * b; });
-  case Code::DivF: return binary([](float a, float b) { return a / b; });
-  case Code::MaxF: return binary(maximum);
-  case Code::MinF: return binary(minimum);
+  case Code::AddF:
+    return binary([](float a, float b) { return a + b; });
+  case Code::SubF:
+    return binary([](float a, float b) { return a - b; });
+  case Code::MulF:
+    return binary([](float a, float b) { return a * b; });
+  case Code::DivF:
+    return binary([](float a, float b) { return a / b; });
+  case Code::MaxF:
+    return binary(maximum);
+  case Code::MinF:
+    return binary(minimum);
   case Code::MaxNumF:
     return binary([](float a, float b) { return std::fmax(a, b); });
   case Code::MinNumF:
@@ -370,24 +332,38 @@ bool Machine::executeFloat(const Instruction &op, float *r) {
     return binary([](float a, float b) {
       return static_cast<float>(std::pow(double(a), double(b)));
     });
-  case Code::NegF: return unary([](float a) { return -a; });
-  case Code::AbsF: return unary([](float a) { return std::fabs(a); });
-  case Code::SqrtF: return unary([](float a) { return std::sqrt(a); });
+  case Code::NegF:
+    return unary([](float a) { return -a; });
+  case Code::AbsF:
+    return unary([](float a) { return std::fabs(a); });
+  case Code::SqrtF:
+    return unary([](float a) { return std::sqrt(a); });
   case Code::RsqrtF:
     return viaDouble([](double a) { return 1 / std::sqrt(a); });
-  case Code::ExpF: return viaDouble(std::exp);
-  case Code::LogF: return viaDouble(std::log);
-  case Code::SinF: return viaDouble(std::sin);
-  case Code::CosF: return viaDouble(std::cos);
-  case Code::TanhF: return viaDouble(std::tanh);
-  case Code::ErfF: return viaDouble(std::erf);
-  case Code::FloorF: return unary([](float a) { return std::floor(a); });
-  case Code::CeilF: return unary([](float a) { return std::ceil(a); });
+  case Code::ExpF:
+    return viaDouble(std::exp);
+  case Code::LogF:
+    return viaDouble(std::log);
+  case Code::SinF:
+    return viaDouble(std::sin);
+  case Code::CosF:
+    return viaDouble(std::cos);
+  case Code::TanhF:
+    return viaDouble(std::tanh);
+  case Code::ErfF:
+    return viaDouble(std::erf);
+  case Code::FloorF:
+    return unary([](float a) { return std::floor(a); });
+  case Code::CeilF:
+    return unary([](float a) { return std::ceil(a); });
   case Code::RoundEvenF:
     return unary([](float a) { return std::nearbyint(a); });
-  case Code::RoundF: return unary([](float a) { return std::round(a); });
-  case Code::TruncF: return unary([](float a) { return std::trunc(a); });
-  default: return false;
+  case Code::RoundF:
+    return unary([](float a) { return std::round(a); });
+  case Code::TruncF:
+    return unary([](float a) { return std::trunc(a); });
+  default:
+    return false;
   }
 }
 
@@ -396,9 +372,12 @@ bool Machine::executeInteger(const Instruction &op, int64_t *r) {
   auto run = [&](auto fn) { return mapI(op, r, fn), true; };
   unsigned width = op.width;
   switch (op.code) {
-  case Code::AddI: return run([](int64_t a, int64_t b) { return U(a) + U(b); });
-  case Code::SubI: return run([](int64_t a, int64_t b) { return U(a) - U(b); });
-  case Code::MulI: return run([](int64_t a, int64_t b) { return U(a) * U(b); });
+  case Code::AddI:
+    return run([](int64_t a, int64_t b) { return U(a) + U(b); });
+  case Code::SubI:
+    return run([](int64_t a, int64_t b) { return U(a) - U(b); });
+  case Code::MulI:
+    return run([](int64_t a, int64_t b) { return U(a) * U(b); });
   case Code::DivSI:
     return run([](int64_t a, int64_t b) {
       return b == 0 ? 0 : b == -1 ? int64_t(-U(a)) : a / b;
@@ -420,12 +399,16 @@ bool Machine::executeInteger(const Instruction &op, int64_t *r) {
     return run([](int64_t a, int64_t b) { return std::max(a, b); });
   case Code::MinSI:
     return run([](int64_t a, int64_t b) { return std::min(a, b); });
-  case Code::AndI: return run([](int64_t a, int64_t b) { return a & b; });
-  case Code::OrI: return run([](int64_t a, int64_t b) { return a | b; });
-  case Code::XorI: return run([](int64_t a, int64_t b) { return a ^ b; });
+  case Code::AndI:
+    return run([](int64_t a, int64_t b) { return a & b; });
+  case Code::OrI:
+    return run([](int64_t a, int64_t b) { return a | b; });
+  case Code::XorI:
+    return run([](int64_t a, int64_t b) { return a ^ b; });
   case Code::AbsI:
     return run([](int64_t a, int64_t) { return a < 0 ? int64_t(-U(a)) : a; });
-  case Code::Wrap: return run([](int64_t a, int64_t) { return a; });
+  case Code::Wrap:
+    return run([](int64_t a, int64_t) { return a; });
   case Code::ZeroExtend: {
     unsigned from = op.integer;
     return run([from](int64_t a, int64_t) { return unsignedValue(a, from); });
@@ -436,7 +419,8 @@ bool Machine::executeInteger(const Instruction &op, int64_t *r) {
       return compareIntegers(predicate, a, b) ? -1 : 0;
     });
   }
-  default: return false;
+  default:
+    return false;
   }
 }
 
@@ -499,11 +483,16 @@ void Machine::executeMixed(const Instruction &op, float *f, int64_t *r) {
 void Machine::execute(const Instruction &op, unsigned index) {
   switch (op.code) {
   case Code::ConstantF:
-  case Code::ConstantI: return;
-  case Code::Load: return load(op, index);
-  case Code::Index: return loadIndex(op, index);
-  case Code::Extract: return extract(op, index);
-  default: break;
+  case Code::ConstantI:
+    return;
+  case Code::Load:
+    return load(op, index);
+  case Code::Index:
+    return loadIndex(op, index);
+  case Code::Extract:
+    return extract(op, index);
+  default:
+    break;
   }
   int64_t *r = &storage[index * blockSize];
   float *f = reinterpret_cast<float *>(r);

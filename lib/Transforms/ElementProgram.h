@@ -45,10 +45,11 @@ struct Instruction {
   /// Width of integer results; 0 for 64 bits and index.
   unsigned width = 0;
   SmallVector<unsigned, 3> operands;
-  float number = 0;       ///< ConstantF
-  int64_t integer = 0;    ///< ConstantI; the dimension of Index; a predicate
-  ConstantBuffer buffer;  ///< Load, Extract
-  SmallVector<int64_t, 4> strides; ///< Load: by dimension of the space, elements
+  float number = 0;      ///< ConstantF
+  int64_t integer = 0;   ///< ConstantI; the dimension of Index; a predicate
+  ConstantBuffer buffer; ///< Load, Extract
+  SmallVector<int64_t, 4>
+      strides; ///< Load: by dimension of the space, elements
 };
 
 /// Straight-line code over an index space, whose last instruction's register is

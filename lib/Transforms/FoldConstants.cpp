@@ -20,6 +20,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Iterators.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -48,7 +49,8 @@ static void absorbTransposes(linalg::GenericOp op) {
     SmallVector<AffineMap> maps = op.getIndexingMapsArray();
     maps[operand->getOperandNumber()] = AffineMap::get(
         map.getNumDims(), map.getNumSymbols(), results, op.getContext());
-    op.setIndexingMapsAttr(Builder(op.getContext()).getAffineMapArrayAttr(maps));
+    op.setIndexingMapsAttr(
+        Builder(op.getContext()).getAffineMapArrayAttr(maps));
     operand->set(transpose.getInput());
   }
 }
@@ -117,11 +119,11 @@ struct FoldConstantsPass
     auto type = cast<RankedTensorType>(root.getType());
     int64_t grown = getStoredBytes(type) - getFreedBytes(root);
     if (growth + grown > maxGrowth) {
-      op->emitRemark("constant not folded: expected constants to grow by at "
-                     "most ")
-          << int64_t(maxGrowth) << " bytes, but this result of "
-          << getStoredBytes(type) << " bytes would make it "
-          << growth + grown;
+      remark::missed(op->getLoc(), remark::RemarkOpts::name("NotFolded")
+                                       .category("pquant-fold-constants"))
+          << ("expected constants to grow by at most " + Twine(maxGrowth) +
+              " bytes, but this result would make it " + Twine(growth + grown))
+                 .str();
       return;
     }
     ConstantEvaluator evaluator;

@@ -7,12 +7,10 @@
 //
 // The quantiser is matched from its result back to the row, on TensorExprs:
 //
-//   y = x + (d - x)                          optional (straight-through residue)
-//   d = c / g | c * (1 / g) | c * step
-//   c = min(max(r, lo), 127)                 either order, before or after r
-//   r = roundeven(v)
-//   v = x * g | x / step                     the three formulas of #quantizer
-//   m = max(a, eps) | a + eps,  a = max_k |x[k]|
+//   y = x + (d - x)                          optional (straight-through
+//   residue) d = c / g | c * (1 / g) | c * step c = min(max(r, lo), 127) either
+//   order, before or after r r = roundeven(v) v = x * g | x / step the three
+//   formulas of #quantizer m = max(a, eps) | a + eps,  a = max_k |x[k]|
 //
 // Only the arithmetic that feeds the rounding must be one of the three formulas
 // to the last bit; the step that dequantises may be any of the forms that are

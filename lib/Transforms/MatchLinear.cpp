@@ -10,9 +10,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "MatchQuantizers.h"
-#include "pquant/Transforms/RaiseSummary.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
+#include "pquant/Transforms/RaiseSummary.h"
 
 using namespace pquant;
 using namespace mlir;
@@ -113,8 +113,7 @@ std::string RaiseSummary::getHeadline() const {
 }
 
 /// Why a linear layer was not raised.
-static FloatLinear explain(ConstantEvaluator &evaluator,
-                           LinearMatch linear) {
+static FloatLinear explain(ConstantEvaluator &evaluator, LinearMatch linear) {
   Location loc = linear.op->getLoc();
   FloatLinear result{getLocationName(loc), "", loc,
                      hasWeightQuantizer(linear.weight)};

@@ -14,17 +14,18 @@
 #define PQUANT_LIB_TRANSFORMS_MATCHQUANTIZERS_H
 
 #include "dialects/PQuant/PQuantDialect.h"
+#include "mlir/IR/AsmState.h"
 #include "pquant/Transforms/ConstantEvaluator.h"
 #include "pquant/Transforms/Passes.h"
 #include "pquant/Transforms/TensorExpr.h"
-#include "mlir/IR/AsmState.h"
 
 namespace pquant {
 
 /// Why something was not recognised.
 struct Mismatch {
   std::string reason;
-  /// Whether quantiser arithmetic was seen, so that the model meant to quantise.
+  /// Whether quantiser arithmetic was seen, so that the model meant to
+  /// quantise.
   bool isQuantizer = false;
   /// Whether the model cannot be compiled as it is: `reason` is an error.
   bool isError = false;
@@ -46,8 +47,8 @@ struct WeightMatch {
   enum class Kind { Binary, Ternary, Int8 };
   Kind kind;
   int64_t rows, columns;
-  /// Binary, Ternary: one bit an element (Constants.h). Ternary: +1 in the first
-  /// plane, and +1 or 0 in the second.
+  /// Binary, Ternary: one bit an element (Constants.h). Ternary: +1 in the
+  /// first plane, and +1 or 0 in the second.
   mlir::AsmResourceBlob plane, secondPlane;
   /// Int8: one byte an element.
   mlir::AsmResourceBlob values;

@@ -63,9 +63,9 @@ static std::optional<TensorExpr> matchArgMax(const TensorExpr &expr) {
   auto loop =
       position ? position.getIn().getDefiningOp<linalg::IndexOp>() : nullptr;
   Value in = body->getArgument(0), maximum = body->getArgument(1);
-  bool isFirstLargest =
-      compare && compare.getPredicate() == arith::CmpFPredicate::OGT &&
-      compare.getLhs() == in && compare.getRhs() == maximum;
+  bool isFirstLargest = compare &&
+                        compare.getPredicate() == arith::CmpFPredicate::OGT &&
+                        compare.getLhs() == in && compare.getRhs() == maximum;
   if (!isFirstLargest || !loop || loop.getDim() != last ||
       best.getTrueValue() != in || best.getFalseValue() != maximum ||
       where.getFalseValue() != body->getArgument(2))
@@ -115,8 +115,7 @@ static std::optional<Router> matchRouter(ConstantEvaluator &evaluator,
 
 /// The stacked values of `extract`, as seen from the gather's space.
 static std::optional<SmallVector<TensorExpr>>
-getStacked(tensor::ConcatOp concat, int64_t axis,
-           ArrayRef<int64_t> dims) {
+getStacked(tensor::ConcatOp concat, int64_t axis, ArrayRef<int64_t> dims) {
   SmallVector<TensorExpr> values;
   for (Value input : concat.getInputs()) {
     auto type = cast<RankedTensorType>(input.getType());
@@ -134,8 +133,8 @@ pquant::matchRoutedChoice(ConstantEvaluator &evaluator, const TensorExpr &expr,
                           std::string &reason) {
   TensorExpr root = expr.normalized();
   auto extract = root.value.getDefiningOp<tensor::ExtractOp>();
-  auto concat = extract ? extract.getTensor().getDefiningOp<tensor::ConcatOp>()
-                        : nullptr;
+  auto concat =
+      extract ? extract.getTensor().getDefiningOp<tensor::ConcatOp>() : nullptr;
   if (!concat)
     return std::nullopt;
   int64_t axis = concat.getDim();

@@ -16,10 +16,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "MatchQuantizers.h"
-#include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "pquant/Support/Constants.h"
 #include "llvm/ADT/SetVector.h"
 #include <cmath>
 #include <cstring>
@@ -118,8 +118,8 @@ static bool isRowScale(const TensorExpr &expr) {
 }
 
 static std::optional<ScaledIntegers> matchScaled(const TensorExpr &expr) {
-  auto accept = [](const TensorExpr &a, const TensorExpr &b, bool isDivision)
-      -> std::optional<ScaledIntegers> {
+  auto accept = [](const TensorExpr &a, const TensorExpr &b,
+                   bool isDivision) -> std::optional<ScaledIntegers> {
     std::optional<TensorExpr> integers = a.asTensor(), scale = b.asTensor();
     if (!integers || !scale || isRowScale(a) || !isRowScale(b))
       return std::nullopt;
@@ -154,8 +154,8 @@ evaluateScales(ConstantEvaluator &evaluator, const ScaledIntegers &scaled,
                int64_t rows) {
   FailureOr<std::vector<float>> values =
       evaluator.getFloats(scaled.scale.value);
-  if (failed(values) || (values->size() != 1 &&
-                         static_cast<int64_t>(values->size()) != rows))
+  if (failed(values) ||
+      (values->size() != 1 && static_cast<int64_t>(values->size()) != rows))
     return std::nullopt;
   for (float &value : *values) {
     if (scaled.isDivision)
@@ -169,10 +169,19 @@ evaluateScales(ConstantEvaluator &evaluator, const ScaledIntegers &scaled,
 /// Bits of `values` that are at least `threshold`.
 static AsmResourceBlob packPlane(ArrayRef<char> values, int threshold) {
   AsmResourceBlob blob = allocateBlob(llvm::divideCeil(values.size(), 8));
-  MutableArrayRef<char> bits = blob.getMutableData();
-  for (size_t i = 0; i < values.size(); ++i)
-    if (static_cast<int8_t>(values[i]) >= threshold)
-      setBit(bits, i);
+  auto *bits = reinterpret_cast<unsigned char *>(blob.getMutableData().data());
+  auto isSet = [&](size_t i) -> unsigned {
+    return static_cast<int8_t>(values[i]) >= threshold;
+  };
+  size_t whole = values.size() / 8;
+  for (size_t byte = 0; byte < whole; ++byte) {
+    unsigned packed = 0;
+    for (unsigned bit = 0; bit < 8; ++bit)
+      packed |= isSet(8 * byte + bit) << bit;
+    bits[byte] = packed;
+  }
+  for (size_t i = 8 * whole; i < values.size(); ++i)
+    bits[whole] |= isSet(i) << (i % 8);
   return blob;
 }
 
@@ -204,16 +213,18 @@ evaluateIntegers(ConstantEvaluator &evaluator, const TensorExpr &expr,
   int8_t *to = reinterpret_cast<int8_t *>(blob.getMutableData().data());
   bool isInteger = true;
   int low = 0, high = 0;
-  if (failed(forEachElement(
-          evaluator, expr, *strides, [&](int64_t at, float number) {
-            bool isInRange = number >= -128 && number <= 127;
-            int integer = isInRange ? static_cast<int>(number) : 0;
-            isInteger &= static_cast<float>(integer) == number;
-            low = std::min(low, integer);
-            high = std::max(high, integer);
-            zeros += integer == 0;
-            to[at] = static_cast<int8_t>(integer);
-          })) ||
+  if (failed(forEachElement(evaluator, expr, *strides,
+                            [&](int64_t at, float number) {
+                              bool isInRange = number >= -128 && number <= 127;
+                              int integer =
+                                  isInRange ? static_cast<int>(number) : 0;
+                              isInteger &=
+                                  static_cast<float>(integer) == number;
+                              low = std::min(low, integer);
+                              high = std::max(high, integer);
+                              zeros += integer == 0;
+                              to[at] = static_cast<int8_t>(integer);
+                            })) ||
       !isInteger)
     return std::nullopt;
   largest = std::max(-low, high);
@@ -298,8 +309,7 @@ static bool isOnGrid(ArrayRef<float> values, float step, bool isDivision,
                      int8_t *integers) {
   for (auto [i, value] : llvm::enumerate(values)) {
     float k = std::nearbyint(isDivision ? value * step : value / step);
-    if (!(k >= -128 && k <= 127) ||
-        (isDivision ? k / step : k * step) != value)
+    if (!(k >= -128 && k <= 127) || (isDivision ? k / step : k * step) != value)
       return false;
     integers[i] = static_cast<int8_t>(k);
   }
@@ -309,8 +319,7 @@ static bool isOnGrid(ArrayRef<float> values, float step, bool isDivision,
 /// Finds the grid from the largest magnitude: it is `k` steps for some k, and
 /// the step is the quotient or a neighbour of it, since one rounding lies
 /// between them. Returns the dequantisation step.
-static std::optional<float> findGrid(ArrayRef<float> values,
-                                     int8_t *integers) {
+static std::optional<float> findGrid(ArrayRef<float> values, int8_t *integers) {
   float largest = getLargest(values);
   if (largest == 0)
     return isOnGrid(values, 1, false, integers) ? std::optional(0.f)
@@ -367,8 +376,7 @@ static bool matchGrid(ArrayRef<float> values, bool isPerRow,
   auto *integers = reinterpret_cast<int8_t *>(blob.getMutableData().data());
   match.scales.clear();
   for (int64_t at = 0; at < static_cast<int64_t>(values.size()); at += size) {
-    std::optional<float> step =
-        findGrid(values.slice(at, size), integers + at);
+    std::optional<float> step = findGrid(values.slice(at, size), integers + at);
     if (!step)
       return false;
     match.scales.push_back(*step);
@@ -388,8 +396,8 @@ static std::optional<WeightMatch> matchByValue(ConstantEvaluator &evaluator,
   FailureOr<ConstantBuffer> buffer = evaluator.materialize(expr.value);
   if (failed(buffer))
     return std::nullopt;
-  bool isRowMajor = expr.dims.size() == 2 && expr.dims.back() != 0 &&
-                    expr.dims.front() != 1;
+  bool isRowMajor =
+      expr.dims.size() == 2 && expr.dims.back() != 0 && expr.dims.front() != 1;
   auto address = reinterpret_cast<uintptr_t>(buffer->bytes.data());
   if (isRowMajor && !buffer->isSplat && address % alignof(float) == 0) {
     values = ArrayRef(reinterpret_cast<const float *>(buffer->bytes.data()),

@@ -105,8 +105,8 @@ static Value applyReshape(OpBuilder &builder, Operation *reshape, Value value,
                                        value, groups, sizes);
 }
 
-LinearRaiser::Quantized
-LinearRaiser::getQuantized(const ActivationMatch &match, Location loc) {
+LinearRaiser::Quantized LinearRaiser::getQuantized(const ActivationMatch &match,
+                                                   Location loc) {
   QuantizeOp &op = quantizations[{match.input, match.quantizer}];
   if (!op) {
     OpBuilder::InsertionGuard guard(rewriter);
@@ -195,8 +195,7 @@ LogicalResult LinearRaiser::raise(linalg::GenericOp op) {
   rewriter.setInsertionPoint(op);
   std::string name = getWeightName(linear->weight.value);
   std::optional<Quantized> input = quantize(linear->activation, mismatch);
-  Value result =
-      createLinear(op.getLoc(), *input, std::move(*weight), name);
+  Value result = createLinear(op.getLoc(), *input, std::move(*weight), name);
   Type type = op.getResultTypes()[0];
   if (result.getType() != type)
     result = tensor::CastOp::create(rewriter, op.getLoc(), type, result);

@@ -15,10 +15,11 @@
 
 #include "RaiseFFN.h"
 #include "MatchFFN.h"
-#include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/IR/Remarks.h"
+#include "pquant/Support/Constants.h"
 #include "llvm/ADT/DenseSet.h"
 #include <cstring>
 
@@ -48,8 +49,7 @@ static bool addFactor(const TensorExpr &expr, Term &term) {
   if (auto product = matchExpr<arith::MulFOp>(expr))
     return addFactor((*product)[0], term) && addFactor((*product)[1], term);
   TensorExpr factor = expr.normalized();
-  bool isScalar = llvm::all_of(
-      factor.dims, [](int64_t dim) { return dim == TensorExpr::unitDim; });
+  bool isScalar = factor.isInvariant();
   // The row of a single token is told from a number by where it comes from.
   isScalar &= factor.value.getDefiningOp<arith::ConstantOp>() ||
               isa<BlockArgument>(factor.value);
@@ -85,10 +85,9 @@ static std::optional<Term> splitTerm(const TensorExpr &expr, int64_t rank) {
 static bool checkExperts(ArrayRef<FeedForward> experts, std::string &reason) {
   const FeedForward &first = experts.front();
   for (auto [i, expert] : llvm::enumerate(experts)) {
-    bool isSame = expert.input == first.input &&
-                  expert.quantizer == first.quantizer &&
-                  expert.activation == first.activation &&
-                  !expert.gate == !first.gate;
+    bool isSame =
+        expert.input == first.input && expert.quantizer == first.quantizer &&
+        expert.activation == first.activation && !expert.gate == !first.gate;
     if (!isSame) {
       reason = "expert " + std::to_string(i) +
                " reads another input or has another form than expert 0";
@@ -158,8 +157,7 @@ matchDecoupled(ConstantEvaluator &evaluator, Value sum, std::string &reason) {
           return false;
         const FeedForward &first = match.experts.front();
         if (first.input != one->input || first.quantizer != one->quantizer ||
-            first.activation != one->activation ||
-            !first.gate != !one->gate) {
+            first.activation != one->activation || !first.gate != !one->gate) {
           reason = "the 1-bit and the INT8 branch differ in input, quantiser "
                    "or form";
           return false;
@@ -258,14 +256,12 @@ static ElementsAttr concatenate(ArrayRef<ElementsAttr> attrs,
   if (type.getNumElements() <= maxInlineElements)
     return makeConstantAttr(type, blob.getData(), "");
   auto resource = dyn_cast<DenseResourceElementsAttr>(attrs.front());
-  return makeResourceAttr(type, std::move(blob),
-                          resource ? resource.getRawHandle().getKey().str() +
-                                         ".stack"
-                                   : "stack");
+  return makeResourceAttr(
+      type, std::move(blob),
+      resource ? resource.getRawHandle().getKey().str() + ".stack" : "stack");
 }
 
-std::pair<Value, Value>
-DecoupledBuilder::stack(ArrayRef<Operation *> linears) {
+std::pair<Value, Value> DecoupledBuilder::stack(ArrayRef<Operation *> linears) {
   if (!linears.front())
     return {};
   SmallVector<ElementsAttr> weights, scales;
@@ -283,9 +279,8 @@ DecoupledBuilder::stack(ArrayRef<Operation *> linears) {
 }
 
 /// softmax(x W), argmax, max -> pquant.route
-FailureOr<RouteOp>
-DecoupledBuilder::createRoute(ConstantEvaluator &evaluator,
-                              const Router &router) {
+FailureOr<RouteOp> DecoupledBuilder::createRoute(ConstantEvaluator &evaluator,
+                                                 const Router &router) {
   FailureOr<std::vector<float>> values =
       evaluator.getFloats(router.weight.value);
   if (failed(values))
@@ -390,8 +385,10 @@ void pquant::raiseFeedForward(ModuleOp module) {
     auto match = matchDecoupled(evaluator, sum.getResult(0), reason);
     if (!match) {
       if (!reason.empty())
-        sum.emitRemark("decoupled feed-forward layer not recognised: ")
-            << reason;
+        remark::missed(
+            sum.getLoc(),
+            remark::RemarkOpts::name("NotDecoupled").category("pquant-raise"))
+            << "feed-forward layer left as it is: " + reason;
       continue;
     }
     if (match->experts.size() > 1)

@@ -11,9 +11,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "pquant/Transforms/TensorExpr.h"
-#include "pquant/Support/Constants.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "pquant/Support/Constants.h"
 #include <cstring>
 
 using namespace pquant;
@@ -48,8 +48,8 @@ static void dropUnits(TensorExpr &expr) {
 
 /// tensor<AxBx1> of tensor<AxB> and the like: each group of `expanded`
 /// dimensions has at most one that is not 1.
-static std::optional<TensorExpr>
-throughExpand(tensor::ExpandShapeOp op, ArrayRef<int64_t> dims) {
+static std::optional<TensorExpr> throughExpand(tensor::ExpandShapeOp op,
+                                               ArrayRef<int64_t> dims) {
   TensorExpr source{op.getSrc(), {}};
   ArrayRef<int64_t> shape = op.getResultType().getShape();
   for (const ReassociationIndices &group : op.getReassociationIndices()) {
@@ -67,8 +67,8 @@ throughExpand(tensor::ExpandShapeOp op, ArrayRef<int64_t> dims) {
   return source;
 }
 
-static std::optional<TensorExpr>
-throughCollapse(tensor::CollapseShapeOp op, ArrayRef<int64_t> dims) {
+static std::optional<TensorExpr> throughCollapse(tensor::CollapseShapeOp op,
+                                                 ArrayRef<int64_t> dims) {
   TensorExpr source{op.getSrc(), {}};
   ArrayRef<int64_t> shape = op.getSrcType().getShape();
   source.dims.assign(shape.size(), TensorExpr::unitDim);
@@ -166,6 +166,24 @@ Value TensorExpr::asIdentityTensor(int64_t rank) const {
   return expr->value;
 }
 
+bool TensorExpr::dependsOn(int64_t dim) const {
+  if (!llvm::is_contained(dims, dim))
+    return false;
+  if (isa<RankedTensorType>(value.getType()))
+    return true;
+  if (auto arg = dyn_cast<BlockArgument>(value)) {
+    std::optional<TensorExpr> source = throughArgument(arg, dims);
+    return !source || source->dependsOn(dim);
+  }
+  // A scalar depends on what its operands in the body depend on.
+  Operation *op = value.getDefiningOp();
+  if (auto index = dyn_cast<linalg::IndexOp>(op))
+    return dims[index.getDim()] == dim;
+  return llvm::any_of(op->getOperands(), [&](Value operand) {
+    return TensorExpr{operand, dims}.dependsOn(dim);
+  });
+}
+
 std::optional<float> TensorExpr::getFloatConstant() const {
   TensorExpr expr = normalized();
   auto constant = expr.value.getDefiningOp<arith::ConstantOp>();
@@ -221,9 +239,8 @@ std::optional<TensorExpr> pquant::matchMaxReduction(const TensorExpr &expr) {
     return std::nullopt;
   auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
   Block *body = op.getBody();
-  auto max = body->getTerminator()
-                 ->getOperand(0)
-                 .getDefiningOp<arith::MaximumFOp>();
+  auto max =
+      body->getTerminator()->getOperand(0).getDefiningOp<arith::MaximumFOp>();
   if (!fill || !max || &body->front() != max.getOperation())
     return std::nullopt;
   Value in = body->getArgument(0), accumulator = body->getArgument(1);

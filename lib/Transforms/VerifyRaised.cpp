@@ -21,8 +21,8 @@ using namespace mlir;
 
 static bool isAllowedDialect(StringRef name) {
   static constexpr llvm::StringLiteral names[] = {
-      "builtin", "func", "arith", "math",  "tensor",
-      "linalg",  "affine", "cf",  "scf",   "pquant"};
+      "builtin", "func",   "arith", "math", "tensor",
+      "linalg",  "affine", "cf",    "scf",  "pquant"};
   return llvm::is_contained(names, name);
 }
 

@@ -19,8 +19,8 @@
 #ifndef PQUANT_SUPPORT_CONSTANTS_H
 #define PQUANT_SUPPORT_CONSTANTS_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/IR/AsmState.h"
+#include "pquant/Support/LLVM.h"
 #include <optional>
 
 namespace pquant {
@@ -50,9 +50,8 @@ DenseResourceElementsAttr makeResourceAttr(RankedTensorType type,
                                            StringRef name);
 
 /// The same with a copy of `bytes`.
-DenseResourceElementsAttr makeResourceAttr(RankedTensorType type,
-                                           ArrayRef<char> bytes,
-                                           StringRef name);
+DenseResourceElementsAttr
+makeResourceAttr(RankedTensorType type, ArrayRef<char> bytes, StringRef name);
 
 /// A constant of `type` with these bytes: inline up to `maxInlineElements`
 /// elements, otherwise a resource.

@@ -30,8 +30,8 @@ namespace pquant {
 /// Elements of an evaluated tensor.
 struct ConstantBuffer {
   RankedTensorType type;
-  /// Row-major elements, or one that stands for all when `isSplat`. i1 takes one
-  /// byte an element unless `isBits`.
+  /// Row-major elements, or one that stands for all when `isSplat`. i1 takes
+  /// one byte an element unless `isBits`.
   ArrayRef<char> bytes;
   bool isSplat = false;
   bool isBits = false;

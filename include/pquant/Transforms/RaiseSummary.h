@@ -31,9 +31,9 @@ struct FloatLinear {
 
 /// Counts over a module.
 struct RaiseSummary {
-  unsigned binary = 0;  ///< linears with one plane of 1-bit weights
-  unsigned planes = 0;  ///< linears with several planes (ternary)
-  unsigned int8 = 0;    ///< linears with INT8 weights, every expert counted
+  unsigned binary = 0; ///< linears with one plane of 1-bit weights
+  unsigned planes = 0; ///< linears with several planes (ternary)
+  unsigned int8 = 0;   ///< linears with INT8 weights, every expert counted
   SmallVector<FloatLinear> floats;
 
   unsigned getRaised() const { return binary + planes + int8; }

@@ -17,8 +17,8 @@
 #ifndef PQUANT_TRANSFORMS_TENSOREXPR_H
 #define PQUANT_TRANSFORMS_TENSOREXPR_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "pquant/Support/LLVM.h"
 #include <optional>
 
 namespace pquant {
@@ -56,8 +56,14 @@ struct TensorExpr {
   /// The tensor, when this expression is element (0, 1, .., rank - 1) of it.
   Value asIdentityTensor(int64_t rank) const;
 
-  /// Whether dimension `dim` of the space matters.
-  bool dependsOn(int64_t dim) const { return llvm::is_contained(dims, dim); }
+  /// Whether dimension `dim` of the space may matter.
+  bool dependsOn(int64_t dim) const;
+
+  /// Whether the expression is the same number everywhere.
+  bool isInvariant() const {
+    return llvm::none_of(
+        dims, [&](int64_t dim) { return dim != unitDim && dependsOn(dim); });
+  }
 
   /// The float32 number that a constant expression of one number is.
   std::optional<float> getFloatConstant() const;

@@ -1,0 +1,256 @@
+// RUN: pquant-opt %s --split-input-file --pquant-raise 2>/dev/null | FileCheck %s
+// RUN: pquant-opt %s --split-input-file --pquant-raise --remarks-filter=pquant-raise 2>&1 >/dev/null | FileCheck %s --check-prefix=REMARK
+
+#id = affine_map<(r, k) -> (r, k)>
+#row = affine_map<(r, k) -> (r)>
+#unary = {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+#max_k = {indexing_maps = [#id, #row], iterator_types = ["parallel", "reduction"]}
+#weighed = {indexing_maps = [#id, #row, #id, #id], iterator_types = ["parallel", "parallel"]}
+#id3 = affine_map<(r, e, k) -> (r, e, k)>
+#gather = {indexing_maps = [affine_map<(r, e, k) -> (r, e)>, #id3], iterator_types = ["parallel", "parallel", "parallel"]}
+#linear = {
+  indexing_maps = [affine_map<(r, n, k) -> (r, k)>, affine_map<(r, n, k) -> (k, n)>, affine_map<(r, n, k) -> (r, n)>],
+  iterator_types = ["parallel", "parallel", "reduction"]
+}
+// CHECK-LABEL: @widths_differ
+// REMARK: feed-forward layer left as it is: expert 1 has 3 hidden units, but expert 0 has 2
+// CHECK-NOT: pquant.decoupled_ffn
+func.func @widths_differ(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  %one_scale = arith.constant dense<0.5> : tensor<1x1xf32>
+  %int8_scale = arith.constant dense<0.25> : tensor<1xf32>
+  %xq, %xs = pquant.quantize %x {quantizer = #pquant.quantizer<div, eps = 1.0e-05>} : tensor<2x4xf32> -> tensor<2x4xi8>, tensor<2xf32>
+  %a_wu = arith.constant dense<true> : tensor<8x4xi1>
+  %a_wd = arith.constant dense<true> : tensor<4x8xi1>
+  %a_up = pquant.binary_linear %xq, %xs planes(%a_wu) scales(%one_scale)
+      : tensor<2x4xi8>, tensor<2xf32>, (tensor<8x4xi1>), (tensor<1x1xf32>) -> tensor<2x8xf32>
+  %a_empty = tensor.empty() : tensor<2x8xf32>
+  %a_hidden = linalg.generic #unary ins(%a_up : tensor<2x8xf32>) outs(%a_empty : tensor<2x8xf32>) {
+  ^bb0(%u: f32, %out: f32):
+    %zero = arith.constant 0.0 : f32
+    %v = arith.maximumf %u, %zero : f32
+    linalg.yield %v : f32
+  } -> tensor<2x8xf32>
+  %a_q, %a_s = pquant.quantize %a_hidden {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
+      : tensor<2x8xf32> -> tensor<2x8xi8>, tensor<2xf32>
+  %a_down = pquant.binary_linear %a_q, %a_s planes(%a_wd) scales(%one_scale)
+      : tensor<2x8xi8>, tensor<2xf32>, (tensor<4x8xi1>), (tensor<1x1xf32>) -> tensor<2x4xf32>
+  %b_wu = arith.constant dense<3> : tensor<2x4xi8>
+  %b_wd = arith.constant dense<3> : tensor<4x2xi8>
+  %b_up = pquant.int8_linear %xq, %xs, %b_wu, %int8_scale
+      : tensor<2x4xi8>, tensor<2xf32>, tensor<2x4xi8>, tensor<1xf32> -> tensor<2x2xf32>
+  %b_empty = tensor.empty() : tensor<2x2xf32>
+  %b_hidden = linalg.generic #unary ins(%b_up : tensor<2x2xf32>) outs(%b_empty : tensor<2x2xf32>) {
+  ^bb0(%u: f32, %out: f32):
+    %zero = arith.constant 0.0 : f32
+    %v = arith.maximumf %u, %zero : f32
+    linalg.yield %v : f32
+  } -> tensor<2x2xf32>
+  %b_q, %b_s = pquant.quantize %b_hidden {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
+      : tensor<2x2xf32> -> tensor<2x2xi8>, tensor<2xf32>
+  %b_down = pquant.int8_linear %b_q, %b_s, %b_wd, %int8_scale
+      : tensor<2x2xi8>, tensor<2xf32>, tensor<4x2xi8>, tensor<1xf32> -> tensor<2x4xf32>
+  %c_wu = arith.constant dense<-4> : tensor<3x4xi8>
+  %c_wd = arith.constant dense<-4> : tensor<4x3xi8>
+  %c_up = pquant.int8_linear %xq, %xs, %c_wu, %int8_scale
+      : tensor<2x4xi8>, tensor<2xf32>, tensor<3x4xi8>, tensor<1xf32> -> tensor<2x3xf32>
+  %c_empty = tensor.empty() : tensor<2x3xf32>
+  %c_hidden = linalg.generic #unary ins(%c_up : tensor<2x3xf32>) outs(%c_empty : tensor<2x3xf32>) {
+  ^bb0(%u: f32, %out: f32):
+    %zero = arith.constant 0.0 : f32
+    %v = arith.maximumf %u, %zero : f32
+    linalg.yield %v : f32
+  } -> tensor<2x3xf32>
+  %c_q, %c_s = pquant.quantize %c_hidden {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
+      : tensor<2x3xf32> -> tensor<2x3xi8>, tensor<2xf32>
+  %c_down = pquant.int8_linear %c_q, %c_s, %c_wd, %int8_scale
+      : tensor<2x3xi8>, tensor<2xf32>, tensor<4x3xi8>, tensor<1xf32> -> tensor<2x4xf32>
+  %router = arith.constant dense<[[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [4.0, 8.0]]> : tensor<4x2xf32>
+  %nought = arith.constant 0.0 : f32
+  %lowest = arith.constant 0xFF800000 : f32
+  %first = arith.constant 0 : i64
+  %pairs = tensor.empty() : tensor<2x2xf32>
+  %numbers = tensor.empty() : tensor<2xf32>
+  %integers = tensor.empty() : tensor<2xi64>
+  %zeros = linalg.fill ins(%nought : f32) outs(%pairs : tensor<2x2xf32>) -> tensor<2x2xf32>
+  %lows = linalg.fill ins(%lowest : f32) outs(%numbers : tensor<2xf32>) -> tensor<2xf32>
+  %firsts = linalg.fill ins(%first : i64) outs(%integers : tensor<2xi64>) -> tensor<2xi64>
+  %logits = linalg.generic #linear ins(%x, %router : tensor<2x4xf32>, tensor<4x2xf32>) outs(%zeros : tensor<2x2xf32>) {
+  ^bb0(%p: f32, %q: f32, %out: f32):
+    %0 = arith.mulf %p, %q : f32
+    %1 = arith.addf %out, %0 : f32
+    linalg.yield %1 : f32
+  } -> tensor<2x2xf32>
+  %p = linalg.softmax dimension(1) ins(%logits : tensor<2x2xf32>) outs(%pairs : tensor<2x2xf32>) -> tensor<2x2xf32>
+  %max = linalg.generic #max_k ins(%p : tensor<2x2xf32>) outs(%lows : tensor<2xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = arith.maximumf %in, %out : f32
+    linalg.yield %0 : f32
+  } -> tensor<2xf32>
+  %best, %index = linalg.generic {indexing_maps = [#id, #row, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%p : tensor<2x2xf32>) outs(%lows, %firsts : tensor<2xf32>, tensor<2xi64>) {
+  ^bb0(%in: f32, %out: f32, %where: i64):
+    %i = linalg.index 1 : index
+    %here = arith.index_cast %i : index to i64
+    %better = arith.cmpf ogt, %in, %out : f32
+    %0 = arith.select %better, %in, %out : f32
+    %1 = arith.select %better, %here, %where : i64
+    linalg.yield %0, %1 : f32, i64
+  } -> (tensor<2xf32>, tensor<2xi64>)
+  %b_part = tensor.expand_shape %b_down [[0], [1, 2]] output_shape [2, 1, 4] : tensor<2x4xf32> into tensor<2x1x4xf32>
+  %c_part = tensor.expand_shape %c_down [[0], [1, 2]] output_shape [2, 1, 4] : tensor<2x4xf32> into tensor<2x1x4xf32>
+  %stack = tensor.concat dim(1) %b_part, %c_part : (tensor<2x1x4xf32>, tensor<2x1x4xf32>) -> tensor<2x2x4xf32>
+  %at = tensor.expand_shape %index [[0, 1]] output_shape [2, 1] : tensor<2xi64> into tensor<2x1xi64>
+  %flat = tensor.empty() : tensor<2x1x4xf32>
+  %chosen = linalg.generic #gather ins(%at : tensor<2x1xi64>) outs(%flat : tensor<2x1x4xf32>) {
+  ^bb0(%e: i64, %out: f32):
+    %two = arith.constant 2 : index
+    %zero = arith.constant 0 : index
+    %r = linalg.index 0 : index
+    %k = linalg.index 2 : index
+    %i = arith.index_cast %e : i64 to index
+    %below = arith.cmpi slt, %i, %zero : index
+    %above = arith.addi %i, %two : index
+    %j = arith.select %below, %above, %i : index
+    %0 = tensor.extract %stack[%r, %j, %k] : tensor<2x2x4xf32>
+    linalg.yield %0 : f32
+  } -> tensor<2x1x4xf32>
+  %expert = tensor.collapse_shape %chosen [[0], [1, 2]] : tensor<2x1x4xf32> into tensor<2x4xf32>
+  %empty = tensor.empty() : tensor<2x4xf32>
+  %y = linalg.generic #weighed ins(%expert, %max, %a_down : tensor<2x4xf32>, tensor<2xf32>, tensor<2x4xf32>) outs(%empty : tensor<2x4xf32>) {
+  ^bb0(%v: f32, %w: f32, %one: f32, %out: f32):
+    %alpha = arith.constant 2.0 : f32
+    %0 = arith.mulf %v, %w : f32
+    %1 = arith.mulf %0, %alpha : f32
+    %2 = arith.addf %1, %one : f32
+    linalg.yield %2 : f32
+  } -> tensor<2x4xf32>
+  return %y : tensor<2x4xf32>
+}
+
+// -----
+
+#id = affine_map<(r, k) -> (r, k)>
+#row = affine_map<(r, k) -> (r)>
+#unary = {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+#max_k = {indexing_maps = [#id, #row], iterator_types = ["parallel", "reduction"]}
+#weighed = {indexing_maps = [#id, #row, #id, #id], iterator_types = ["parallel", "parallel"]}
+#id3 = affine_map<(r, e, k) -> (r, e, k)>
+#gather = {indexing_maps = [affine_map<(r, e, k) -> (r, e)>, #id3], iterator_types = ["parallel", "parallel", "parallel"]}
+#linear = {
+  indexing_maps = [affine_map<(r, n, k) -> (r, k)>, affine_map<(r, n, k) -> (k, n)>, affine_map<(r, n, k) -> (r, n)>],
+  iterator_types = ["parallel", "parallel", "reduction"]
+}
+// CHECK-LABEL: @not_weighed_by_the_probability
+// REMARK: feed-forward layer left as it is: the experts are not weighed by their probability
+// CHECK-NOT: pquant.decoupled_ffn
+func.func @not_weighed_by_the_probability(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  %one_scale = arith.constant dense<0.5> : tensor<1x1xf32>
+  %int8_scale = arith.constant dense<0.25> : tensor<1xf32>
+  %xq, %xs = pquant.quantize %x {quantizer = #pquant.quantizer<div, eps = 1.0e-05>} : tensor<2x4xf32> -> tensor<2x4xi8>, tensor<2xf32>
+  %a_wu = arith.constant dense<true> : tensor<8x4xi1>
+  %a_wd = arith.constant dense<true> : tensor<4x8xi1>
+  %a_up = pquant.binary_linear %xq, %xs planes(%a_wu) scales(%one_scale)
+      : tensor<2x4xi8>, tensor<2xf32>, (tensor<8x4xi1>), (tensor<1x1xf32>) -> tensor<2x8xf32>
+  %a_empty = tensor.empty() : tensor<2x8xf32>
+  %a_hidden = linalg.generic #unary ins(%a_up : tensor<2x8xf32>) outs(%a_empty : tensor<2x8xf32>) {
+  ^bb0(%u: f32, %out: f32):
+    %zero = arith.constant 0.0 : f32
+    %v = arith.maximumf %u, %zero : f32
+    linalg.yield %v : f32
+  } -> tensor<2x8xf32>
+  %a_q, %a_s = pquant.quantize %a_hidden {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
+      : tensor<2x8xf32> -> tensor<2x8xi8>, tensor<2xf32>
+  %a_down = pquant.binary_linear %a_q, %a_s planes(%a_wd) scales(%one_scale)
+      : tensor<2x8xi8>, tensor<2xf32>, (tensor<4x8xi1>), (tensor<1x1xf32>) -> tensor<2x4xf32>
+  %b_wu = arith.constant dense<3> : tensor<2x4xi8>
+  %b_wd = arith.constant dense<3> : tensor<4x2xi8>
+  %b_up = pquant.int8_linear %xq, %xs, %b_wu, %int8_scale
+      : tensor<2x4xi8>, tensor<2xf32>, tensor<2x4xi8>, tensor<1xf32> -> tensor<2x2xf32>
+  %b_empty = tensor.empty() : tensor<2x2xf32>
+  %b_hidden = linalg.generic #unary ins(%b_up : tensor<2x2xf32>) outs(%b_empty : tensor<2x2xf32>) {
+  ^bb0(%u: f32, %out: f32):
+    %zero = arith.constant 0.0 : f32
+    %v = arith.maximumf %u, %zero : f32
+    linalg.yield %v : f32
+  } -> tensor<2x2xf32>
+  %b_q, %b_s = pquant.quantize %b_hidden {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
+      : tensor<2x2xf32> -> tensor<2x2xi8>, tensor<2xf32>
+  %b_down = pquant.int8_linear %b_q, %b_s, %b_wd, %int8_scale
+      : tensor<2x2xi8>, tensor<2xf32>, tensor<4x2xi8>, tensor<1xf32> -> tensor<2x4xf32>
+  %c_wu = arith.constant dense<-4> : tensor<2x4xi8>
+  %c_wd = arith.constant dense<-4> : tensor<4x2xi8>
+  %c_up = pquant.int8_linear %xq, %xs, %c_wu, %int8_scale
+      : tensor<2x4xi8>, tensor<2xf32>, tensor<2x4xi8>, tensor<1xf32> -> tensor<2x2xf32>
+  %c_empty = tensor.empty() : tensor<2x2xf32>
+  %c_hidden = linalg.generic #unary ins(%c_up : tensor<2x2xf32>) outs(%c_empty : tensor<2x2xf32>) {
+  ^bb0(%u: f32, %out: f32):
+    %zero = arith.constant 0.0 : f32
+    %v = arith.maximumf %u, %zero : f32
+    linalg.yield %v : f32
+  } -> tensor<2x2xf32>
+  %c_q, %c_s = pquant.quantize %c_hidden {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
+      : tensor<2x2xf32> -> tensor<2x2xi8>, tensor<2xf32>
+  %c_down = pquant.int8_linear %c_q, %c_s, %c_wd, %int8_scale
+      : tensor<2x2xi8>, tensor<2xf32>, tensor<4x2xi8>, tensor<1xf32> -> tensor<2x4xf32>
+  %router = arith.constant dense<[[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [4.0, 8.0]]> : tensor<4x2xf32>
+  %nought = arith.constant 0.0 : f32
+  %lowest = arith.constant 0xFF800000 : f32
+  %first = arith.constant 0 : i64
+  %pairs = tensor.empty() : tensor<2x2xf32>
+  %numbers = tensor.empty() : tensor<2xf32>
+  %integers = tensor.empty() : tensor<2xi64>
+  %zeros = linalg.fill ins(%nought : f32) outs(%pairs : tensor<2x2xf32>) -> tensor<2x2xf32>
+  %lows = linalg.fill ins(%lowest : f32) outs(%numbers : tensor<2xf32>) -> tensor<2xf32>
+  %firsts = linalg.fill ins(%first : i64) outs(%integers : tensor<2xi64>) -> tensor<2xi64>
+  %logits = linalg.generic #linear ins(%x, %router : tensor<2x4xf32>, tensor<4x2xf32>) outs(%zeros : tensor<2x2xf32>) {
+  ^bb0(%p: f32, %q: f32, %out: f32):
+    %0 = arith.mulf %p, %q : f32
+    %1 = arith.addf %out, %0 : f32
+    linalg.yield %1 : f32
+  } -> tensor<2x2xf32>
+  %p = linalg.softmax dimension(1) ins(%logits : tensor<2x2xf32>) outs(%pairs : tensor<2x2xf32>) -> tensor<2x2xf32>
+  %max = linalg.generic #max_k ins(%p : tensor<2x2xf32>) outs(%lows : tensor<2xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = arith.maximumf %in, %out : f32
+    linalg.yield %0 : f32
+  } -> tensor<2xf32>
+  %best, %index = linalg.generic {indexing_maps = [#id, #row, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%p : tensor<2x2xf32>) outs(%lows, %firsts : tensor<2xf32>, tensor<2xi64>) {
+  ^bb0(%in: f32, %out: f32, %where: i64):
+    %i = linalg.index 1 : index
+    %here = arith.index_cast %i : index to i64
+    %better = arith.cmpf ogt, %in, %out : f32
+    %0 = arith.select %better, %in, %out : f32
+    %1 = arith.select %better, %here, %where : i64
+    linalg.yield %0, %1 : f32, i64
+  } -> (tensor<2xf32>, tensor<2xi64>)
+  %b_part = tensor.expand_shape %b_down [[0], [1, 2]] output_shape [2, 1, 4] : tensor<2x4xf32> into tensor<2x1x4xf32>
+  %c_part = tensor.expand_shape %c_down [[0], [1, 2]] output_shape [2, 1, 4] : tensor<2x4xf32> into tensor<2x1x4xf32>
+  %stack = tensor.concat dim(1) %b_part, %c_part : (tensor<2x1x4xf32>, tensor<2x1x4xf32>) -> tensor<2x2x4xf32>
+  %at = tensor.expand_shape %index [[0, 1]] output_shape [2, 1] : tensor<2xi64> into tensor<2x1xi64>
+  %flat = tensor.empty() : tensor<2x1x4xf32>
+  %chosen = linalg.generic #gather ins(%at : tensor<2x1xi64>) outs(%flat : tensor<2x1x4xf32>) {
+  ^bb0(%e: i64, %out: f32):
+    %two = arith.constant 2 : index
+    %zero = arith.constant 0 : index
+    %r = linalg.index 0 : index
+    %k = linalg.index 2 : index
+    %i = arith.index_cast %e : i64 to index
+    %below = arith.cmpi slt, %i, %zero : index
+    %above = arith.addi %i, %two : index
+    %j = arith.select %below, %above, %i : index
+    %0 = tensor.extract %stack[%r, %j, %k] : tensor<2x2x4xf32>
+    linalg.yield %0 : f32
+  } -> tensor<2x1x4xf32>
+  %expert = tensor.collapse_shape %chosen [[0], [1, 2]] : tensor<2x1x4xf32> into tensor<2x4xf32>
+  %empty = tensor.empty() : tensor<2x4xf32>
+  %y = linalg.generic #weighed ins(%expert, %a_s, %a_down : tensor<2x4xf32>, tensor<2xf32>, tensor<2x4xf32>) outs(%empty : tensor<2x4xf32>) {
+  ^bb0(%v: f32, %w: f32, %one: f32, %out: f32):
+    %alpha = arith.constant 2.0 : f32
+    %0 = arith.mulf %v, %w : f32
+    %1 = arith.mulf %0, %alpha : f32
+    %2 = arith.addf %1, %one : f32
+    linalg.yield %2 : f32
+  } -> tensor<2x4xf32>
+  return %y : tensor<2x4xf32>
+}
