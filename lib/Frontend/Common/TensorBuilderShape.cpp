@@ -219,6 +219,10 @@ Tensor TensorBuilder::slice(Tensor input, SizeList offsets, SizeList sizes,
   if (input->sizes == sizes &&
       llvm::all_of(strides, [](int64_t stride) { return stride == 1; }))
     return input;
+  // tensor.extract_slice has no form for slices without elements.
+  auto isEmpty = [](const SizeExpr &size) { return size.isConstant(0); };
+  if (llvm::any_of(sizes, isEmpty) || llvm::any_of(input->sizes, isEmpty))
+    return makeTensor(empty(input->element, sizes), input->element, sizes);
   SmallVector<OpFoldResult> strideResults;
   for (int64_t stride : strides)
     strideResults.push_back(builder.getIndexAttr(stride));
