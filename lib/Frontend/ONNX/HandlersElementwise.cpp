@@ -1,4 +1,5 @@
-//===- HandlersElementwise.cpp - Arithmetic, comparison, logic -------------===//
+//===- HandlersElementwise.cpp - Arithmetic, comparison, logic
+//-------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -47,10 +48,10 @@ static Tensor foldElements(NodeContext &ctx, FoldFn fold, ElementType result) {
   }
   if (count == 0)
     return nullptr;
-  const TensorInfo &shape = left->getRank() < right->getRank() ||
-                                    left->elements->size() < count
-                                ? *right
-                                : *left;
+  const TensorInfo &shape =
+      left->getRank() < right->getRank() || left->elements->size() < count
+          ? *right
+          : *left;
   return ctx.b.makeElements(result, shape.sizes, elements);
 }
 
@@ -136,14 +137,15 @@ static LogicalResult importArithmetic(NodeContext &ctx) {
     ctx.setOutput(0, ctx.getInput(0));
     return success();
   }
-  return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps ops(b, loc, element);
-        Value result = args[0];
-        for (Value arg : args.drop_front())
-          result = function(ops, result, arg);
-        return result;
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(element, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps ops(b, loc, element);
+                          Value result = args[0];
+                          for (Value arg : args.drop_front())
+                            result = function(ops, result, arg);
+                          return result;
+                        }));
 }
 
 static Value add(ScalarOps &o, Value x, Value y) { return o.add(x, y); }
@@ -183,14 +185,15 @@ static LogicalResult importMean(NodeContext &ctx) {
     if (failed(ctx.requireSameType(0, i)))
       return failure();
   ElementType element = ctx.getInput(0)->element;
-  return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        Value sum = args[0];
-        for (Value arg : args.drop_front())
-          sum = o.add(sum, arg);
-        return o.div(sum, o.constant(args.size()));
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(element, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps o(b, loc, element);
+                          Value sum = args[0];
+                          for (Value arg : args.drop_front())
+                            sum = o.add(sum, arg);
+                          return o.div(sum, o.constant(args.size()));
+                        }));
 }
 
 /// Squares and multiplies, one step per bit of the exponent.
@@ -222,12 +225,12 @@ static LogicalResult importPow(NodeContext &ctx) {
   ElementType element = base->element;
   if (element.isInteger() && exponent->element.isInteger()) {
     exponent = ctx.b.castElements(exponent, element);
-    return ctx.setResult(ctx.b.elementwise(
-        element, {base, exponent},
-        [&](OpBuilder &b, Location loc, ValueRange args) {
-          ScalarOps ops(b, loc, element);
-          return integerPower(ops, args[0], args[1]);
-        }));
+    return ctx.setResult(
+        ctx.b.elementwise(element, {base, exponent},
+                          [&](OpBuilder &b, Location loc, ValueRange args) {
+                            ScalarOps ops(b, loc, element);
+                            return integerPower(ops, args[0], args[1]);
+                          }));
   }
   // Integer powers of fractional exponent are computed in double.
   ElementType compute = element.isFloat()
@@ -258,11 +261,12 @@ static LogicalResult importComparison(NodeContext &ctx) {
     ctx.setOutput(0, folded);
     return success();
   }
-  return ctx.setResult(ctx.b.elementwise(
-      result, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps ops(b, loc, element);
-        return function(ops, args[0], args[1]);
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(result, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps ops(b, loc, element);
+                          return function(ops, args[0], args[1]);
+                        }));
 }
 
 static std::optional<SizeExpr> foldNothing(TensorBuilder &, const SizeExpr &,
@@ -274,9 +278,7 @@ static Value less(ScalarOps &o, Value x, Value y) { return o.less(x, y); }
 static Value lessOrEqual(ScalarOps &o, Value x, Value y) {
   return o.lessOrEqual(x, y);
 }
-static Value greater(ScalarOps &o, Value x, Value y) {
-  return o.greater(x, y);
-}
+static Value greater(ScalarOps &o, Value x, Value y) { return o.greater(x, y); }
 static Value greaterOrEqual(ScalarOps &o, Value x, Value y) {
   return o.greaterOrEqual(x, y);
 }

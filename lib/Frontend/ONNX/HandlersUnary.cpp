@@ -1,4 +1,5 @@
-//===- HandlersUnary.cpp - Functions of one tensor -------------------------===//
+//===- HandlersUnary.cpp - Functions of one tensor
+//-------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -31,8 +32,7 @@ static LogicalResult importUnary(NodeContext &ctx) {
       !(allowsIntegers && input->element.isInteger()))
     return ctx.requireFloat(0);
   return ctx.setResult(ctx.b.elementwise(
-      input->element, input,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
+      input->element, input, [&](OpBuilder &b, Location loc, ValueRange args) {
         ScalarOps ops(b, loc, input->element);
         return function(ops, args[0]);
       }));
@@ -64,8 +64,7 @@ static LogicalResult importNeg(NodeContext &ctx) {
   SizeList elements;
   for (const SizeExpr &element : *input->elements)
     elements.push_back(SizeExpr(0) - element);
-  ctx.setOutput(0,
-                ctx.b.makeElements(input->element, input->sizes, elements));
+  ctx.setOutput(0, ctx.b.makeElements(input->element, input->sizes, elements));
   return success();
 }
 
@@ -78,14 +77,13 @@ static LogicalResult importNot(NodeContext &ctx) {
     SizeList elements;
     for (const SizeExpr &element : *input->elements)
       elements.push_back(SizeExpr(1) - element);
-    ctx.setOutput(0, ctx.b.makeElements(input->element, input->sizes,
-                                        elements));
+    ctx.setOutput(0,
+                  ctx.b.makeElements(input->element, input->sizes, elements));
     return success();
   }
   return ctx.setResult(ctx.b.elementwise(
       input->element, input, [](OpBuilder &b, Location loc, ValueRange args) {
-        Value isTrue =
-            arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+        Value isTrue = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
         return arith::XOrIOp::create(b, loc, args[0], isTrue).getResult();
       }));
 }
@@ -115,8 +113,8 @@ static LogicalResult importIsInf(NodeContext &ctx) {
         double infinity = std::numeric_limits<double>::infinity();
         Value result = arith::ConstantOp::create(b, loc, b.getBoolAttr(false));
         if (positive)
-          result = arith::OrIOp::create(
-              b, loc, result, o.equal(args[0], o.constant(infinity)));
+          result = arith::OrIOp::create(b, loc, result,
+                                        o.equal(args[0], o.constant(infinity)));
         if (negative)
           result = arith::OrIOp::create(
               b, loc, result, o.equal(args[0], o.constant(-infinity)));
@@ -135,8 +133,7 @@ static LogicalResult importActivation(NodeContext &ctx, Function function) {
     return failure();
   Tensor input = ctx.getInput(0);
   return ctx.setResult(ctx.b.elementwise(
-      input->element, input,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
+      input->element, input, [&](OpBuilder &b, Location loc, ValueRange args) {
         ScalarOps ops(b, loc, input->element);
         return function(ops, args[0]);
       }));
@@ -162,8 +159,7 @@ static LogicalResult importSelu(NodeContext &ctx) {
   double gamma = ctx.getFloat("gamma", 1.05070102214813232421875f);
   return importActivation(ctx, [&](ScalarOps &o, Value x) {
     Value low = o.mul(o.constant(alpha), o.expm1(x));
-    return o.mul(o.constant(gamma),
-                 o.select(o.less(x, o.constant(0)), low, x));
+    return o.mul(o.constant(gamma), o.select(o.less(x, o.constant(0)), low, x));
   });
 }
 
@@ -221,29 +217,30 @@ static LogicalResult importClip(NodeContext &ctx) {
     ctx.setOutput(0, input);
     return success();
   }
-  return ctx.setResult(ctx.b.elementwise(
-      input->element, operands,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, input->element);
-        Value result = args[0];
-        if (low)
-          result = o.max(result, args[1]);
-        if (high)
-          result = o.min(result, args.back());
-        return result;
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(input->element, operands,
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps o(b, loc, input->element);
+                          Value result = args[0];
+                          if (low)
+                            result = o.max(result, args[1]);
+                          if (high)
+                            result = o.min(result, args.back());
+                          return result;
+                        }));
 }
 
 static LogicalResult importPRelu(NodeContext &ctx) {
   if (failed(ctx.requireSameType(0, 1)) || failed(ctx.requireFloat(0)))
     return failure();
   ElementType element = ctx.getInput(0)->element;
-  return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        return o.select(o.less(args[0], o.constant(0)), o.mul(args[0], args[1]),
-                        args[0]);
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(element, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps o(b, loc, element);
+                          return o.select(o.less(args[0], o.constant(0)),
+                                          o.mul(args[0], args[1]), args[0]);
+                        }));
 }
 
 //===----------------------------------------------------------------------===//
