@@ -48,6 +48,40 @@ static LogicalResult checkIndices(NodeContext &ctx, ArrayRef<int64_t> indices,
   return success();
 }
 
+/// Indices that the caller of the model chooses, token ids above all, are
+/// checked at run time before anything is read with them.
+static void assertInRange(NodeContext &ctx, Tensor indices,
+                          const SizeExpr &size) {
+  if (!isa_and_present<BlockArgument>(indices->value))
+    return;
+  OpBuilder &builder = ctx.b.getBuilder();
+  Type integer = indices->element.type;
+  Value bound = ctx.b.getIndexValue(size);
+  Value high = arith::IndexCastOp::create(builder, ctx.b.getLoc(),
+                                          builder.getI64Type(), bound);
+  ElementType wide{builder.getI64Type()}, truth{builder.getI1Type()};
+  SmallVector<int64_t> axes =
+      llvm::to_vector(llvm::seq<int64_t>(0, indices->getRank()));
+  Tensor areValid = ctx.b.reduce(
+      indices, axes, /*keepDims=*/false, truth, builder.getBoolAttr(true),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, wide);
+        Value index = args[0];
+        if (integer.getIntOrFloatBitWidth() < 64)
+          index =
+              indices->element.isUnsigned
+                  ? arith::ExtUIOp::create(b, loc, wide.type, index).getResult()
+                  : arith::ExtSIOp::create(b, loc, wide.type, index)
+                        .getResult();
+        Value isValid = arith::AndIOp::create(
+            b, loc, o.greaterOrEqual(index, o.neg(high)), o.less(index, high));
+        return arith::AndIOp::create(b, loc, args[1], isValid).getResult();
+      });
+  Value isValid = tensor::ExtractOp::create(
+      builder, ctx.b.getLoc(), ctx.b.getValue(areValid), ValueRange());
+  ctx.b.assertAtRunTime(isValid, "expected indices in range");
+}
+
 /// One known index: a slice without the dimension.
 static LogicalResult gatherSlice(NodeContext &ctx, int64_t axis,
                                  int64_t index) {
@@ -85,6 +119,7 @@ static LogicalResult importGather(NodeContext &ctx) {
     if (indexRank == 0 && data->sizes[axis].getConstant())
       return gatherSlice(ctx, axis, known->front());
   }
+  assertInRange(ctx, indices, data->sizes[axis]);
   SizeList sizes(data->sizes.begin(), data->sizes.begin() + axis);
   sizes.append(indices->sizes.begin(), indices->sizes.end());
   sizes.append(data->sizes.begin() + axis + 1, data->sizes.end());
