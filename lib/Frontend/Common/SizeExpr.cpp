@@ -55,12 +55,12 @@ std::optional<unsigned> SizeExpr::getAtom() const {
 /// The leading term in graded lexicographic order, which products preserve.
 static const std::pair<const SizeExpr::Monomial, int64_t> &
 getLeadingTerm(const std::map<SizeExpr::Monomial, int64_t> &terms) {
-  return *std::max_element(
-      terms.begin(), terms.end(), [](const auto &a, const auto &b) {
-        if (a.first.size() != b.first.size())
-          return a.first.size() < b.first.size();
-        return b.first < a.first;
-      });
+  return *std::max_element(terms.begin(), terms.end(),
+                           [](const auto &a, const auto &b) {
+                             if (a.first.size() != b.first.size())
+                               return a.first.size() < b.first.size();
+                             return b.first < a.first;
+                           });
 }
 
 // Long division: every step cancels the leading term of what is left.

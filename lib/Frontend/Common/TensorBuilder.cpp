@@ -154,10 +154,10 @@ OpFoldResult TensorBuilder::getFoldResult(const SizeExpr &size) {
   if (!value) {
     SmallVector<OpFoldResult> operands;
     AffineExpr expr = getAffineExpr(size, operands);
-    value = getValueOrCreateConstantIndexOp(
-        builder, nodeLoc,
-        affine::makeComposedFoldedAffineApply(builder, nodeLoc, expr,
-                                              operands));
+    value =
+        getValueOrCreateConstantIndexOp(builder, nodeLoc,
+                                        affine::makeComposedFoldedAffineApply(
+                                            builder, nodeLoc, expr, operands));
   }
   return value;
 }
@@ -190,8 +190,9 @@ LogicalResult TensorBuilder::requireEqual(const SizeExpr &a, const SizeExpr &b,
                    << *a.getConstant() << " and " << *b.getConstant();
   if (!asserted.insert(a - b).second || asserted.count(b - a))
     return success();
-  Value equal = arith::CmpIOp::create(builder, nodeLoc, arith::CmpIPredicate::eq,
-                                      getIndexValue(a), getIndexValue(b));
+  Value equal =
+      arith::CmpIOp::create(builder, nodeLoc, arith::CmpIPredicate::eq,
+                            getIndexValue(a), getIndexValue(b));
   assertAtRunTime(equal, "expected equal sizes of " + what);
   return success();
 }
@@ -267,9 +268,8 @@ Tensor TensorBuilder::makeScalar(ElementType element, double contents) {
 static Value convertIndex(OpBuilder &b, Location loc, Value index,
                           ElementType element) {
   if (element.isBool())
-    return arith::CmpIOp::create(
-        b, loc, arith::CmpIPredicate::ne, index,
-        arith::ConstantIndexOp::create(b, loc, 0));
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, index,
+                                 arith::ConstantIndexOp::create(b, loc, 0));
   if (!element.isFloat())
     return arith::IndexCastOp::create(b, loc, element.type, index);
   Value integer = arith::IndexCastOp::create(b, loc, b.getI64Type(), index);
@@ -291,14 +291,14 @@ Value TensorBuilder::getValue(Tensor tensor) {
               ? Attribute(builder.getFloatAttr(type.getElementType(), number))
               : Attribute(IntegerAttr::get(
                     type.getElementType(),
-                    APInt(64, number).sextOrTrunc(
-                        type.getElementTypeBitWidth()))));
+                    APInt(64, number)
+                        .sextOrTrunc(type.getElementTypeBitWidth()))));
     }
     tensor->constant = DenseElementsAttr::get(type, numbers);
   }
   if (tensor->constant) {
-    tensor->value = arith::ConstantOp::create(builder, tensor->loc,
-                                              cast<TypedAttr>(tensor->constant));
+    tensor->value = arith::ConstantOp::create(
+        builder, tensor->loc, cast<TypedAttr>(tensor->constant));
     return tensor->value;
   }
   SmallVector<Value> scalars;
@@ -325,14 +325,13 @@ std::optional<SizeList> TensorBuilder::getElements(Tensor tensor) {
       indices.push_back(getIndexConstant(i));
     Value scalar =
         tensor::ExtractOp::create(builder, nodeLoc, tensor->value, indices);
-    Value index =
-        tensor->element.isUnsigned
-            ? arith::IndexCastUIOp::create(builder, nodeLoc,
-                                           builder.getIndexType(), scalar)
-                  .getResult()
-            : arith::IndexCastOp::create(builder, nodeLoc,
-                                         builder.getIndexType(), scalar)
-                  .getResult();
+    Value index = tensor->element.isUnsigned
+                      ? arith::IndexCastUIOp::create(
+                            builder, nodeLoc, builder.getIndexType(), scalar)
+                            .getResult()
+                      : arith::IndexCastOp::create(
+                            builder, nodeLoc, builder.getIndexType(), scalar)
+                            .getResult();
     elements.push_back(atomFor(index, /*isNonNegative=*/false));
   }
   tensor->elements = elements;

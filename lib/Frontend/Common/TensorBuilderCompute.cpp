@@ -123,9 +123,8 @@ Tensor TensorBuilder::reduce(Tensor input, ArrayRef<int64_t> axes,
     keptDims.push_back(builder.getAffineDimExpr(i));
   }
   Tensor start = fill(result, kept, init);
-  AffineMap maps[] = {
-      builder.getMultiDimIdentityMap(rank),
-      AffineMap::get(rank, 0, keptDims, builder.getContext())};
+  AffineMap maps[] = {builder.getMultiDimIdentityMap(rank),
+                      AffineMap::get(rank, 0, keptDims, builder.getContext())};
   auto generic = linalg::GenericOp::create(
       builder, nodeLoc, start->value.getType(), getValue(input), start->value,
       maps, iterators, [&](OpBuilder &b, Location loc, ValueRange args) {
@@ -157,12 +156,11 @@ Tensor TensorBuilder::contract(ArrayRef<Tensor> inputs,
               isFloat
                   ? arith::MulFOp::create(b, loc, product, factor).getResult()
                   : arith::MulIOp::create(b, loc, product, factor).getResult();
-        Value sum =
-            isFloat
-                ? arith::AddFOp::create(b, loc, args.back(), product)
-                      .getResult()
-                : arith::AddIOp::create(b, loc, args.back(), product)
-                      .getResult();
+        Value sum = isFloat
+                        ? arith::AddFOp::create(b, loc, args.back(), product)
+                              .getResult()
+                        : arith::AddIOp::create(b, loc, args.back(), product)
+                              .getResult();
         linalg::YieldOp::create(b, loc, sum);
       });
   return makeTensor(generic.getResult(0), result, std::move(sizes));
@@ -172,8 +170,7 @@ Tensor TensorBuilder::contract(ArrayRef<Tensor> inputs,
 static Value castScalar(OpBuilder &b, Location loc, Value in, ElementType from,
                         ElementType to) {
   if (to.isBool()) {
-    Value zero =
-        arith::ConstantOp::create(b, loc, b.getZeroAttr(from.type));
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(from.type));
     if (from.isFloat())
       return arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, in, zero);
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, in, zero);
@@ -240,11 +237,10 @@ Value TensorBuilder::wrapIndex(OpBuilder &b, Location loc, Value index,
                                Value size) {
   Value position = index;
   if (!index.getType().isIndex())
-    position =
-        arith::IndexCastOp::create(b, loc, b.getIndexType(), index);
+    position = arith::IndexCastOp::create(b, loc, b.getIndexType(), index);
   Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-  Value isNegative = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                           position, zero);
+  Value isNegative =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, position, zero);
   Value wrapped = arith::AddIOp::create(b, loc, position, size);
   return arith::SelectOp::create(b, loc, isNegative, wrapped, position);
 }

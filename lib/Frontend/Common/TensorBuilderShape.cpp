@@ -39,8 +39,7 @@ FailureOr<Tensor> TensorBuilder::refineSizes(Tensor input, SizeList sizes) {
       return failure();
   if (input->sizes == sizes)
     return input;
-  Value value =
-      castValue(getValue(input), getType(input->element.type, sizes));
+  Value value = castValue(getValue(input), getType(input->element.type, sizes));
   return makeTensor(value, input->element, std::move(sizes));
 }
 
@@ -53,12 +52,11 @@ static std::optional<SmallVector<DimGroup>> groupDims(ArrayRef<SizeExpr> from,
     DimGroup group{i, i + 1, j, j + 1};
     SizeExpr fromProduct = from[i++], toProduct = to[j++];
     while (fromProduct != toProduct) {
-      bool takeFrom = i < from.size() &&
-                      (toProduct.dividedExactlyBy(fromProduct) ||
-                       !fromProduct.dividedExactlyBy(toProduct));
-      bool takeTo =
-          j < to.size() && (fromProduct.dividedExactlyBy(toProduct) ||
-                            !toProduct.dividedExactlyBy(fromProduct));
+      bool takeFrom =
+          i < from.size() && (toProduct.dividedExactlyBy(fromProduct) ||
+                              !fromProduct.dividedExactlyBy(toProduct));
+      bool takeTo = j < to.size() && (fromProduct.dividedExactlyBy(toProduct) ||
+                                      !toProduct.dividedExactlyBy(fromProduct));
       if (!takeFrom && !takeTo)
         return std::nullopt;
       if (takeFrom)
@@ -112,17 +110,16 @@ FailureOr<Tensor> TensorBuilder::reshape(Tensor input, SizeList sizes) {
     if (failed(ones))
       return failure();
     input = *ones;
-    RankedTensorType type = getType(
-        input->element.type, SizeList(sizes.size(), SizeExpr(1)));
+    RankedTensorType type =
+        getType(input->element.type, SizeList(sizes.size(), SizeExpr(1)));
     SmallVector<ReassociationIndices> none;
-    Value value =
-        sizes.empty()
-            ? tensor::CollapseShapeOp::create(builder, nodeLoc, type,
-                                              getValue(input), none)
-                  .getResult()
-            : tensor::ExpandShapeOp::create(builder, nodeLoc, type,
-                                            getValue(input), none)
-                  .getResult();
+    Value value = sizes.empty()
+                      ? tensor::CollapseShapeOp::create(builder, nodeLoc, type,
+                                                        getValue(input), none)
+                            .getResult()
+                      : tensor::ExpandShapeOp::create(builder, nodeLoc, type,
+                                                      getValue(input), none)
+                            .getResult();
     return makeTensor(castValue(value, getType(input->element.type, sizes)),
                       input->element, sizes);
   }
@@ -139,9 +136,9 @@ FailureOr<Tensor> TensorBuilder::reshape(Tensor input, SizeList sizes) {
   if (expand.size() != sizes.size()) {
     value = castValue(value, tensor::CollapseShapeOp::inferCollapsedType(
                                  getType(element, sizes), expand));
-    value = tensor::ExpandShapeOp::create(builder, nodeLoc,
-                                          getType(element, sizes), value,
-                                          expand, getFoldResults(sizes));
+    value =
+        tensor::ExpandShapeOp::create(builder, nodeLoc, getType(element, sizes),
+                                      value, expand, getFoldResults(sizes));
   }
   return makeTensor(castValue(value, getType(element, sizes)), input->element,
                     sizes);
@@ -219,6 +216,10 @@ Tensor TensorBuilder::slice(Tensor input, SizeList offsets, SizeList sizes,
   if (input->sizes == sizes &&
       llvm::all_of(strides, [](int64_t stride) { return stride == 1; }))
     return input;
+  // tensor.extract_slice has no form for slices without elements.
+  auto isEmpty = [](const SizeExpr &size) { return size.isConstant(0); };
+  if (llvm::any_of(sizes, isEmpty) || llvm::any_of(input->sizes, isEmpty))
+    return makeTensor(empty(input->element, sizes), input->element, sizes);
   SmallVector<OpFoldResult> strideResults;
   for (int64_t stride : strides)
     strideResults.push_back(builder.getIndexAttr(stride));

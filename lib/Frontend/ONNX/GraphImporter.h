@@ -65,9 +65,8 @@ private:
   mlir::LogicalResult inlineFunction(Scope &scope, const onnx::NodeProto &node,
                                      int functionIndex,
                                      llvm::ArrayRef<Tensor> inputs);
-  mlir::LogicalResult
-  readFunctionDefaults(const onnx::FunctionProto &function,
-                       AttributeMap &attributes);
+  mlir::LogicalResult readFunctionDefaults(const onnx::FunctionProto &function,
+                                           AttributeMap &attributes);
   /// Adds to the list of unsupported operators.
   void record(const onnx::NodeProto &node, llvm::StringRef nodeName,
               llvm::StringRef reason);

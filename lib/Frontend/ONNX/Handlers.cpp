@@ -15,7 +15,8 @@ HandlerTable::HandlerTable() {
   for (llvm::ArrayRef<HandlerRow> family :
        {getElementwiseHandlers(), getIndexingHandlers(),
         getLinearAlgebraHandlers(), getNormalizationHandlers(),
-        getReduceHandlers(), getScatterHandlers(), getShapeHandlers()})
+        getReduceHandlers(), getScatterHandlers(), getShapeHandlers(),
+        getUnaryHandlers()})
     rows.insert(rows.end(), family.begin(), family.end());
   llvm::sort(rows, [](const HandlerRow &a, const HandlerRow &b) {
     return std::tie(a.domain, a.op, a.since) <
@@ -27,8 +28,8 @@ const HandlerRow *HandlerTable::lookup(llvm::StringRef domain,
                                        llvm::StringRef op,
                                        int64_t opset) const {
   auto key = std::tie(domain, op, opset);
-  auto it = llvm::upper_bound(
-      rows, key, [](const auto &key, const HandlerRow &row) {
+  auto it =
+      llvm::upper_bound(rows, key, [](const auto &key, const HandlerRow &row) {
         return key < std::tie(row.domain, row.op, row.since);
       });
   if (it == rows.begin())
@@ -47,8 +48,8 @@ std::optional<int64_t> HandlerTable::getFirstOpset(llvm::StringRef domain,
 
 void pquant::listSupportedONNXOps(llvm::raw_ostream &os) {
   HandlerTable table;
-  os << "# Supported ONNX operators\n\nDomain `ai.onnx`, opset "
-     << minONNXOpset << " to " << maxONNXOpset
+  os << "# Supported ONNX operators\n\nDomain `ai.onnx`, opset " << minONNXOpset
+     << " to " << maxONNXOpset
      << ". \"Since\" is the first opset of that range.\n\n"
         "| operator | since | limits |\n| --- | --- | --- |\n";
   llvm::StringRef previous;
@@ -56,7 +57,6 @@ void pquant::listSupportedONNXOps(llvm::raw_ostream &os) {
     if (row.op == previous)
       continue;
     previous = row.op;
-    os << "| " << row.op << " | " << row.since << " | " << row.limits
-       << " |\n";
+    os << "| " << row.op << " | " << row.since << " | " << row.limits << " |\n";
   }
 }

@@ -58,6 +58,7 @@ llvm::ArrayRef<HandlerRow> getNormalizationHandlers();
 llvm::ArrayRef<HandlerRow> getReduceHandlers();
 llvm::ArrayRef<HandlerRow> getScatterHandlers();
 llvm::ArrayRef<HandlerRow> getShapeHandlers();
+llvm::ArrayRef<HandlerRow> getUnaryHandlers();
 
 } // namespace pquant
 

@@ -1,4 +1,5 @@
-//===- HandlersElementwise.cpp - Unary, binary and variadic operators -----===//
+//===- HandlersElementwise.cpp - Arithmetic, comparison, logic
+//-------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -13,194 +14,10 @@
 #include "Handlers.h"
 #include "ScalarOps.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 using namespace mlir;
 using namespace pquant;
-
-//===----------------------------------------------------------------------===//
-// Unary operators
-//===----------------------------------------------------------------------===//
-
-using UnaryFn = Value (*)(ScalarOps &, Value);
-
-/// An elementwise function of one input; `allowsIntegers` tells whether it is
-/// there for integers too.
-template <UnaryFn function, bool allowsIntegers = false>
-static LogicalResult importUnary(NodeContext &ctx) {
-  Tensor input = ctx.getInput(0);
-  if (!input->element.isFloat() &&
-      !(allowsIntegers && input->element.isInteger()))
-    return ctx.requireFloat(0);
-  return ctx.setResult(ctx.b.elementwise(
-      input->element, input,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps ops(b, loc, input->element);
-        return function(ops, args[0]);
-      }));
-}
-
-/// 1 / (1 + exp(-x))
-static Value sigmoid(ScalarOps &o, Value x) {
-  Value one = o.constant(1);
-  return o.div(one, o.add(o.exp(o.neg(x)), one));
-}
-
-static Value softplus(ScalarOps &o, Value x) {
-  // max(x, 0) + log1p(exp(-|x|)), which does not overflow.
-  return o.add(o.max(x, o.constant(0)), o.log1p(o.exp(o.neg(o.abs(x)))));
-}
-
-static Value sign(ScalarOps &o, Value x) {
-  Value zero = o.constant(0);
-  Value sign = o.select(o.less(x, zero), o.constant(-1), zero);
-  return o.select(o.less(zero, x), o.constant(1), sign);
-}
-
-static Value negate(ScalarOps &o, Value x) { return o.neg(x); }
-
-static LogicalResult importNeg(NodeContext &ctx) {
-  Tensor input = ctx.getInput(0);
-  if (!input->elements || !input->element.isInteger())
-    return importUnary<negate, true>(ctx);
-  SizeList elements;
-  for (const SizeExpr &element : *input->elements)
-    elements.push_back(SizeExpr(0) - element);
-  ctx.setOutput(0,
-                ctx.b.makeElements(input->element, input->sizes, elements));
-  return success();
-}
-
-static LogicalResult importNot(NodeContext &ctx) {
-  Tensor input = ctx.getInput(0);
-  if (!input->element.isBool())
-    return ctx.error() << "expected a bool input, but got "
-                       << getNumPyName(input->element);
-  if (input->elements) {
-    SizeList elements;
-    for (const SizeExpr &element : *input->elements)
-      elements.push_back(SizeExpr(1) - element);
-    ctx.setOutput(0, ctx.b.makeElements(input->element, input->sizes,
-                                        elements));
-    return success();
-  }
-  return ctx.setResult(ctx.b.elementwise(
-      input->element, input, [](OpBuilder &b, Location loc, ValueRange args) {
-        Value isTrue =
-            arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
-        return arith::XOrIOp::create(b, loc, args[0], isTrue).getResult();
-      }));
-}
-
-static LogicalResult importIsNaN(NodeContext &ctx) {
-  if (failed(ctx.requireFloat(0)))
-    return failure();
-  return ctx.setResult(ctx.b.elementwise(
-      {ctx.b.getBuilder().getI1Type()}, ctx.getInput(0),
-      [](OpBuilder &b, Location loc, ValueRange args) {
-        return arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, args[0],
-                                     args[0])
-            .getResult();
-      }));
-}
-
-static LogicalResult importIsInf(NodeContext &ctx) {
-  if (failed(ctx.requireFloat(0)))
-    return failure();
-  bool positive = ctx.getInt("detect_positive", 1);
-  bool negative = ctx.getInt("detect_negative", 1);
-  ElementType element = ctx.getInput(0)->element;
-  return ctx.setResult(ctx.b.elementwise(
-      {ctx.b.getBuilder().getI1Type()}, ctx.getInput(0),
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        double infinity = std::numeric_limits<double>::infinity();
-        Value result = arith::ConstantOp::create(b, loc, b.getBoolAttr(false));
-        if (positive)
-          result = arith::OrIOp::create(
-              b, loc, result, o.equal(args[0], o.constant(infinity)));
-        if (negative)
-          result = arith::OrIOp::create(
-              b, loc, result, o.equal(args[0], o.constant(-infinity)));
-        return result;
-      }));
-}
-
-//===----------------------------------------------------------------------===//
-// Activations with parameters
-//===----------------------------------------------------------------------===//
-
-/// A float function of one input and two attributes.
-template <typename Function>
-static LogicalResult importActivation(NodeContext &ctx, Function function) {
-  if (failed(ctx.requireFloat(0)))
-    return failure();
-  Tensor input = ctx.getInput(0);
-  return ctx.setResult(ctx.b.elementwise(
-      input->element, input,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps ops(b, loc, input->element);
-        return function(ops, args[0]);
-      }));
-}
-
-static LogicalResult importLeakyRelu(NodeContext &ctx) {
-  double alpha = ctx.getFloat("alpha", 0.01f);
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    return o.select(o.less(x, o.constant(0)), o.mul(x, o.constant(alpha)), x);
-  });
-}
-
-static LogicalResult importElu(NodeContext &ctx) {
-  double alpha = ctx.getFloat("alpha", 1.0);
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    return o.select(o.less(x, o.constant(0)),
-                    o.mul(o.constant(alpha), o.expm1(x)), x);
-  });
-}
-
-static LogicalResult importSelu(NodeContext &ctx) {
-  double alpha = ctx.getFloat("alpha", 1.67326319217681884765625f);
-  double gamma = ctx.getFloat("gamma", 1.05070102214813232421875f);
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    Value low = o.mul(o.constant(alpha), o.expm1(x));
-    return o.mul(o.constant(gamma),
-                 o.select(o.less(x, o.constant(0)), low, x));
-  });
-}
-
-static LogicalResult importCelu(NodeContext &ctx) {
-  double alpha = ctx.getFloat("alpha", 1.0);
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    Value zero = o.constant(0), a = o.constant(alpha);
-    Value low = o.min(zero, o.mul(a, o.expm1(o.div(x, a))));
-    return o.add(o.max(zero, x), low);
-  });
-}
-
-static LogicalResult importThresholdedRelu(NodeContext &ctx) {
-  double alpha = ctx.getFloat("alpha", 1.0);
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    return o.select(o.less(o.constant(alpha), x), x, o.constant(0));
-  });
-}
-
-static LogicalResult importHardSigmoid(NodeContext &ctx) {
-  double alpha = ctx.getFloat("alpha", 0.2f), beta = ctx.getFloat("beta", 0.5f);
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    Value line = o.add(o.mul(x, o.constant(alpha)), o.constant(beta));
-    return o.max(o.constant(0), o.min(o.constant(1), line));
-  });
-}
-
-static LogicalResult importHardSwish(NodeContext &ctx) {
-  return importActivation(ctx, [&](ScalarOps &o, Value x) {
-    Value line = o.add(o.mul(x, o.constant(1.0 / 6)), o.constant(0.5));
-    return o.mul(x, o.max(o.constant(0), o.min(o.constant(1), line)));
-  });
-}
-
-static Value softsign(ScalarOps &o, Value x) {
-  return o.div(x, o.add(o.constant(1), o.abs(x)));
-}
 
 //===----------------------------------------------------------------------===//
 // Binary and variadic operators
@@ -231,10 +48,10 @@ static Tensor foldElements(NodeContext &ctx, FoldFn fold, ElementType result) {
   }
   if (count == 0)
     return nullptr;
-  const TensorInfo &shape = left->getRank() < right->getRank() ||
-                                    left->elements->size() < count
-                                ? *right
-                                : *left;
+  const TensorInfo &shape =
+      left->getRank() < right->getRank() || left->elements->size() < count
+          ? *right
+          : *left;
   return ctx.b.makeElements(result, shape.sizes, elements);
 }
 
@@ -320,14 +137,15 @@ static LogicalResult importArithmetic(NodeContext &ctx) {
     ctx.setOutput(0, ctx.getInput(0));
     return success();
   }
-  return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps ops(b, loc, element);
-        Value result = args[0];
-        for (Value arg : args.drop_front())
-          result = function(ops, result, arg);
-        return result;
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(element, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps ops(b, loc, element);
+                          Value result = args[0];
+                          for (Value arg : args.drop_front())
+                            result = function(ops, result, arg);
+                          return result;
+                        }));
 }
 
 static Value add(ScalarOps &o, Value x, Value y) { return o.add(x, y); }
@@ -367,14 +185,37 @@ static LogicalResult importMean(NodeContext &ctx) {
     if (failed(ctx.requireSameType(0, i)))
       return failure();
   ElementType element = ctx.getInput(0)->element;
-  return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        Value sum = args[0];
-        for (Value arg : args.drop_front())
-          sum = o.add(sum, arg);
-        return o.div(sum, o.constant(args.size()));
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(element, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps o(b, loc, element);
+                          Value sum = args[0];
+                          for (Value arg : args.drop_front())
+                            sum = o.add(sum, arg);
+                          return o.div(sum, o.constant(args.size()));
+                        }));
+}
+
+/// Squares and multiplies, one step per bit of the exponent.
+static Value integerPower(ScalarOps &o, Value x, Value y) {
+  OpBuilder &b = o.b;
+  Value zero = arith::ConstantIndexOp::create(b, o.loc, 0);
+  Value one = arith::ConstantIndexOp::create(b, o.loc, 1);
+  Value bits = arith::ConstantIndexOp::create(
+      b, o.loc, o.element.type.getIntOrFloatBitWidth());
+  auto loop = scf::ForOp::create(
+      b, o.loc, zero, bits, one, ValueRange{o.constant(1), x, y},
+      [&](OpBuilder &nested, Location loc, Value, ValueRange state) {
+        ScalarOps s(nested, loc, o.element);
+        Value unit = s.constant(1);
+        Value bit = arith::AndIOp::create(nested, loc, state[2], unit);
+        Value product = s.mul(state[0], state[1]);
+        Value result = s.select(s.equal(bit, unit), product, state[0]);
+        Value rest = arith::ShRUIOp::create(nested, loc, state[2], unit);
+        scf::YieldOp::create(nested, loc,
+                             {result, s.mul(state[1], state[1]), rest});
+      });
+  return loop.getResult(0);
 }
 
 static LogicalResult importPow(NodeContext &ctx) {
@@ -384,11 +225,12 @@ static LogicalResult importPow(NodeContext &ctx) {
   ElementType element = base->element;
   if (element.isInteger() && exponent->element.isInteger()) {
     exponent = ctx.b.castElements(exponent, element);
-    return ctx.setResult(ctx.b.elementwise(
-        element, {base, exponent},
-        [&](OpBuilder &b, Location loc, ValueRange args) {
-          return math::IPowIOp::create(b, loc, args[0], args[1]).getResult();
-        }));
+    return ctx.setResult(
+        ctx.b.elementwise(element, {base, exponent},
+                          [&](OpBuilder &b, Location loc, ValueRange args) {
+                            ScalarOps ops(b, loc, element);
+                            return integerPower(ops, args[0], args[1]);
+                          }));
   }
   // Integer powers of fractional exponent are computed in double.
   ElementType compute = element.isFloat()
@@ -419,11 +261,12 @@ static LogicalResult importComparison(NodeContext &ctx) {
     ctx.setOutput(0, folded);
     return success();
   }
-  return ctx.setResult(ctx.b.elementwise(
-      result, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps ops(b, loc, element);
-        return function(ops, args[0], args[1]);
-      }));
+  return ctx.setResult(
+      ctx.b.elementwise(result, ctx.getInputs(),
+                        [&](OpBuilder &b, Location loc, ValueRange args) {
+                          ScalarOps ops(b, loc, element);
+                          return function(ops, args[0], args[1]);
+                        }));
 }
 
 static std::optional<SizeExpr> foldNothing(TensorBuilder &, const SizeExpr &,
@@ -435,9 +278,7 @@ static Value less(ScalarOps &o, Value x, Value y) { return o.less(x, y); }
 static Value lessOrEqual(ScalarOps &o, Value x, Value y) {
   return o.lessOrEqual(x, y);
 }
-static Value greater(ScalarOps &o, Value x, Value y) {
-  return o.greater(x, y);
-}
+static Value greater(ScalarOps &o, Value x, Value y) { return o.greater(x, y); }
 static Value greaterOrEqual(ScalarOps &o, Value x, Value y) {
   return o.greaterOrEqual(x, y);
 }
@@ -492,123 +333,30 @@ static LogicalResult importLogical(NodeContext &ctx) {
 }
 
 //===----------------------------------------------------------------------===//
-// Clip, PRelu
-//===----------------------------------------------------------------------===//
-
-/// maximum with the lower bound, then minimum with the upper one.
-static LogicalResult importClip(NodeContext &ctx) {
-  Tensor input = ctx.getInput(0);
-  Tensor low = ctx.getInput(1), high = ctx.getInput(2);
-  SmallVector<Tensor> operands = {input};
-  for (size_t i : {1, 2})
-    if (ctx.getInput(i)) {
-      if (failed(ctx.requireSameType(0, i)) || failed(ctx.requireRank(i, 0)))
-        return failure();
-      operands.push_back(ctx.getInput(i));
-    }
-  if (operands.size() == 1) {
-    ctx.setOutput(0, input);
-    return success();
-  }
-  return ctx.setResult(ctx.b.elementwise(
-      input->element, operands,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, input->element);
-        Value result = args[0];
-        if (low)
-          result = o.max(result, args[1]);
-        if (high)
-          result = o.min(result, args.back());
-        return result;
-      }));
-}
-
-static LogicalResult importPRelu(NodeContext &ctx) {
-  if (failed(ctx.requireSameType(0, 1)) || failed(ctx.requireFloat(0)))
-    return failure();
-  ElementType element = ctx.getInput(0)->element;
-  return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        return o.select(o.less(args[0], o.constant(0)), o.mul(args[0], args[1]),
-                        args[0]);
-      }));
-}
-
-//===----------------------------------------------------------------------===//
 // The table
 //===----------------------------------------------------------------------===//
 
-#define PQUANT_UNARY(NAME, METHOD)                                             \
-  static Value NAME(ScalarOps &o, Value x) { return o.METHOD; }
-PQUANT_UNARY(absolute, abs(x))
-PQUANT_UNARY(squareRoot, sqrt(x))
-PQUANT_UNARY(reciprocal, div(o.constant(1), x))
-PQUANT_UNARY(exponential, exp(x))
-PQUANT_UNARY(logarithm, log(x))
-PQUANT_UNARY(sine, sin(x))
-PQUANT_UNARY(cosine, cos(x))
-PQUANT_UNARY(tangent, tan(x))
-PQUANT_UNARY(hyperbolicTangent, tanh(x))
-PQUANT_UNARY(errorFunction, erf(x))
-PQUANT_UNARY(roundDown, floor(x))
-PQUANT_UNARY(roundUp, ceil(x))
-PQUANT_UNARY(roundToEven, roundEven(x))
-PQUANT_UNARY(rectify, max(x, o.constant(0)))
-#undef PQUANT_UNARY
-
 ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
   static const HandlerRow rows[] = {
-      {"", "Abs", 13, 1, 1, 1, importUnary<absolute, true>},
       {"", "Add", 13, 2, 2, 1, importArithmetic<add, foldAdd>},
       {"", "And", 13, 2, 2, 1, importLogical<arith::AndIOp, foldAnd>},
-      {"", "Ceil", 13, 1, 1, 1, importUnary<roundUp>},
-      {"", "Celu", 13, 1, 1, 1, importCelu},
-      {"", "Clip", 13, 1, 3, 1, importClip},
-      {"", "Cos", 13, 1, 1, 1, importUnary<cosine>},
       {"", "Div", 13, 2, 2, 1, importArithmetic<div, foldDiv>},
-      {"", "Elu", 13, 1, 1, 1, importElu},
       {"", "Equal", 13, 2, 2, 1, importComparison<equal, foldEqual, true>},
-      {"", "Erf", 13, 1, 1, 1, importUnary<errorFunction>},
-      {"", "Exp", 13, 1, 1, 1, importUnary<exponential>},
-      {"", "Floor", 13, 1, 1, 1, importUnary<roundDown>},
       {"", "Greater", 13, 2, 2, 1, importComparison<greater, foldGreater>},
       {"", "GreaterOrEqual", 13, 2, 2, 1,
        importComparison<greaterOrEqual, foldNothing>},
-      {"", "HardSigmoid", 13, 1, 1, 1, importHardSigmoid},
-      {"", "HardSwish", 14, 1, 1, 1, importHardSwish},
-      {"", "IsInf", 13, 1, 1, 1, importIsInf},
-      {"", "IsNaN", 13, 1, 1, 1, importIsNaN},
-      {"", "LeakyRelu", 13, 1, 1, 1, importLeakyRelu},
       {"", "Less", 13, 2, 2, 1, importComparison<less, foldLess>},
       {"", "LessOrEqual", 13, 2, 2, 1,
        importComparison<lessOrEqual, foldNothing>},
-      {"", "Log", 13, 1, 1, 1, importUnary<logarithm>},
       {"", "Max", 13, 1, variadic, 1, importArithmetic<maximum, foldMax>},
       {"", "Mean", 13, 1, variadic, 1, importMean},
       {"", "Min", 13, 1, variadic, 1, importArithmetic<minimum, foldMin>},
       {"", "Mod", 13, 2, 2, 1, importMod},
       {"", "Mul", 13, 2, 2, 1, importArithmetic<mul, foldMul>},
-      {"", "Neg", 13, 1, 1, 1, importNeg},
-      {"", "Not", 13, 1, 1, 1, importNot},
       {"", "Or", 13, 2, 2, 1, importLogical<arith::OrIOp, foldOr>},
-      {"", "PRelu", 13, 2, 2, 1, importPRelu, "floating point only"},
       {"", "Pow", 13, 2, 2, 1, importPow},
-      {"", "Reciprocal", 13, 1, 1, 1, importUnary<reciprocal>},
-      {"", "Relu", 13, 1, 1, 1, importUnary<rectify, true>},
-      {"", "Round", 13, 1, 1, 1, importUnary<roundToEven>},
-      {"", "Selu", 13, 1, 1, 1, importSelu},
-      {"", "Sigmoid", 13, 1, 1, 1, importUnary<sigmoid>},
-      {"", "Sign", 13, 1, 1, 1, importUnary<sign, true>},
-      {"", "Sin", 13, 1, 1, 1, importUnary<sine>},
-      {"", "Softplus", 13, 1, 1, 1, importUnary<softplus>},
-      {"", "Softsign", 13, 1, 1, 1, importUnary<softsign>},
-      {"", "Sqrt", 13, 1, 1, 1, importUnary<squareRoot>},
       {"", "Sub", 13, 2, 2, 1, importArithmetic<sub, foldSub>},
       {"", "Sum", 13, 1, variadic, 1, importArithmetic<add, foldAdd>},
-      {"", "Tan", 13, 1, 1, 1, importUnary<tangent>},
-      {"", "Tanh", 13, 1, 1, 1, importUnary<hyperbolicTangent>},
-      {"", "ThresholdedRelu", 13, 1, 1, 1, importThresholdedRelu},
       {"", "Xor", 13, 2, 2, 1, importLogical<arith::XOrIOp, foldXor>},
   };
   return rows;

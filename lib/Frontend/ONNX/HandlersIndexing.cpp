@@ -48,6 +48,40 @@ static LogicalResult checkIndices(NodeContext &ctx, ArrayRef<int64_t> indices,
   return success();
 }
 
+/// Indices that the caller of the model chooses, token ids above all, are
+/// checked at run time before anything is read with them.
+static void assertInRange(NodeContext &ctx, Tensor indices,
+                          const SizeExpr &size) {
+  if (!isa_and_present<BlockArgument>(indices->value))
+    return;
+  OpBuilder &builder = ctx.b.getBuilder();
+  Type integer = indices->element.type;
+  Value bound = ctx.b.getIndexValue(size);
+  Value high = arith::IndexCastOp::create(builder, ctx.b.getLoc(),
+                                          builder.getI64Type(), bound);
+  ElementType wide{builder.getI64Type()}, truth{builder.getI1Type()};
+  SmallVector<int64_t> axes =
+      llvm::to_vector(llvm::seq<int64_t>(0, indices->getRank()));
+  Tensor areValid = ctx.b.reduce(
+      indices, axes, /*keepDims=*/false, truth, builder.getBoolAttr(true),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, wide);
+        Value index = args[0];
+        if (integer.getIntOrFloatBitWidth() < 64)
+          index =
+              indices->element.isUnsigned
+                  ? arith::ExtUIOp::create(b, loc, wide.type, index).getResult()
+                  : arith::ExtSIOp::create(b, loc, wide.type, index)
+                        .getResult();
+        Value isValid = arith::AndIOp::create(
+            b, loc, o.greaterOrEqual(index, o.neg(high)), o.less(index, high));
+        return arith::AndIOp::create(b, loc, args[1], isValid).getResult();
+      });
+  Value isValid = tensor::ExtractOp::create(
+      builder, ctx.b.getLoc(), ctx.b.getValue(areValid), ValueRange());
+  ctx.b.assertAtRunTime(isValid, "expected indices in range");
+}
+
 /// One known index: a slice without the dimension.
 static LogicalResult gatherSlice(NodeContext &ctx, int64_t axis,
                                  int64_t index) {
@@ -76,14 +110,16 @@ static LogicalResult importGather(NodeContext &ctx) {
       SizeList elements;
       int64_t count = data->elements->size();
       for (int64_t index : *known)
-        elements.push_back((*data->elements)[index < 0 ? index + count : index]);
-      ctx.setOutput(0, ctx.b.makeElements(data->element, indices->sizes,
-                                          elements));
+        elements.push_back(
+            (*data->elements)[index < 0 ? index + count : index]);
+      ctx.setOutput(
+          0, ctx.b.makeElements(data->element, indices->sizes, elements));
       return success();
     }
     if (indexRank == 0 && data->sizes[axis].getConstant())
       return gatherSlice(ctx, axis, known->front());
   }
+  assertInRange(ctx, indices, data->sizes[axis]);
   SizeList sizes(data->sizes.begin(), data->sizes.begin() + axis);
   sizes.append(indices->sizes.begin(), indices->sizes.end());
   sizes.append(data->sizes.begin() + axis + 1, data->sizes.end());
@@ -95,19 +131,16 @@ static LogicalResult importGather(NodeContext &ctx) {
       AffineMap::get(rank, 0, exprs, ctx.b.getBuilder().getContext());
   Value source = ctx.b.getValue(data);
   Value size = ctx.b.getIndexValue(data->sizes[axis]);
-  ctx.setOutput(0, ctx.b.parallel(data->element, sizes, indices, map,
-                                  [&](OpBuilder &b, Location loc,
-                                      ValueRange args) {
-                                    SmallVector<Value> at;
-                                    appendIndices(b, loc, 0, axis, at);
-                                    at.push_back(ctx.b.wrapIndex(
-                                        b, loc, args[0], size));
-                                    appendIndices(b, loc, axis + indexRank,
-                                                  rank, at);
-                                    return tensor::ExtractOp::create(
-                                               b, loc, source, at)
-                                        .getResult();
-                                  }));
+  ctx.setOutput(
+      0, ctx.b.parallel(
+             data->element, sizes, indices, map,
+             [&](OpBuilder &b, Location loc, ValueRange args) {
+               SmallVector<Value> at;
+               appendIndices(b, loc, 0, axis, at);
+               at.push_back(ctx.b.wrapIndex(b, loc, args[0], size));
+               appendIndices(b, loc, axis + indexRank, rank, at);
+               return tensor::ExtractOp::create(b, loc, source, at).getResult();
+             }));
   return success();
 }
 
@@ -121,15 +154,15 @@ static LogicalResult importGatherElements(NodeContext &ctx) {
   Value source = ctx.b.getValue(data);
   Value size = ctx.b.getIndexValue(data->sizes[*axis]);
   AffineMap map = ctx.b.getBuilder().getMultiDimIdentityMap(rank);
-  ctx.setOutput(0, ctx.b.parallel(
-                       data->element, indices->sizes, indices, map,
-                       [&](OpBuilder &b, Location loc, ValueRange args) {
-                         SmallVector<Value> at;
-                         appendIndices(b, loc, 0, rank, at);
-                         at[*axis] = ctx.b.wrapIndex(b, loc, args[0], size);
-                         return tensor::ExtractOp::create(b, loc, source, at)
-                             .getResult();
-                       }));
+  ctx.setOutput(
+      0, ctx.b.parallel(
+             data->element, indices->sizes, indices, map,
+             [&](OpBuilder &b, Location loc, ValueRange args) {
+               SmallVector<Value> at;
+               appendIndices(b, loc, 0, rank, at);
+               at[*axis] = ctx.b.wrapIndex(b, loc, args[0], size);
+               return tensor::ExtractOp::create(b, loc, source, at).getResult();
+             }));
   return success();
 }
 
@@ -168,8 +201,7 @@ static LogicalResult importGatherND(NodeContext &ctx) {
                  at.push_back(ctx.b.wrapIndex(b, loc, index, bounds[i]));
                }
                appendIndices(b, loc, indexRank - 1, rank, at);
-               return tensor::ExtractOp::create(b, loc, source, at)
-                   .getResult();
+               return tensor::ExtractOp::create(b, loc, source, at).getResult();
              }));
   return success();
 }
@@ -193,9 +225,9 @@ static SizeExpr clampBound(NodeContext &ctx, SizeExpr bound,
       bound = bound + size;
   } else if (!ctx.b.isNonNegative(bound)) {
     OpBuilder &b = ctx.b.getBuilder();
-    Value wrapped = ctx.b.wrapIndex(b, ctx.b.getLoc(),
-                                    ctx.b.getIndexValue(bound),
-                                    ctx.b.getIndexValue(size));
+    Value wrapped =
+        ctx.b.wrapIndex(b, ctx.b.getLoc(), ctx.b.getIndexValue(bound),
+                        ctx.b.getIndexValue(size));
     bound = ctx.b.atomFor(wrapped, /*isNonNegative=*/false);
   }
   return ctx.b.minimum(ctx.b.maximum(bound, low), high);
@@ -261,8 +293,7 @@ static LogicalResult importSlice(NodeContext &ctx) {
     const SizeExpr &size = input->sizes[axis];
     bool reverse = step < 0;
     SizeExpr low(reverse ? -1 : 0), high = reverse ? size - SizeExpr(1) : size;
-    SizeExpr start = clampBound(ctx, (*starts)[i], size,
-                                SizeExpr(0), high);
+    SizeExpr start = clampBound(ctx, (*starts)[i], size, SizeExpr(0), high);
     SizeExpr end = clampBound(ctx, (*ends)[i], size, low, high);
     SizeExpr span = ctx.b.maximum(reverse ? start - end : end - start, 0);
     offsets[axis] = start;
@@ -342,8 +373,8 @@ static LogicalResult importRange(NodeContext &ctx) {
                        [&](OpBuilder &b, Location loc, ValueRange args) {
                          ScalarOps o(b, loc, element);
                          Value i = linalg::IndexOp::create(b, loc, 0);
-                         Type integer = element.isFloat() ? b.getI64Type()
-                                                          : element.type;
+                         Type integer =
+                             element.isFloat() ? b.getI64Type() : element.type;
                          i = arith::IndexCastOp::create(b, loc, integer, i);
                          if (element.isFloat())
                            i = arith::SIToFPOp::create(b, loc, element.type, i);
@@ -377,11 +408,11 @@ static LogicalResult importTrilu(NodeContext &ctx) {
                Value row = linalg::IndexOp::create(b, loc, rank - 2);
                Value column = linalg::IndexOp::create(b, loc, rank - 1);
                Value distance = arith::SubIOp::create(b, loc, column, row);
-               Value keep = arith::CmpIOp::create(
-                   b, loc,
-                   isUpper ? arith::CmpIPredicate::sge
-                           : arith::CmpIPredicate::sle,
-                   distance, k);
+               Value keep =
+                   arith::CmpIOp::create(b, loc,
+                                         isUpper ? arith::CmpIPredicate::sge
+                                                 : arith::CmpIPredicate::sle,
+                                         distance, k);
                Value zero = arith::ConstantOp::create(
                    b, loc, b.getZeroAttr(input->element.type));
                return arith::SelectOp::create(b, loc, keep, args[0], zero)

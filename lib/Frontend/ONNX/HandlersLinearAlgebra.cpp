@@ -93,7 +93,8 @@ static FailureOr<Tensor> subtractZeroPoint(NodeContext &ctx, size_t i,
   if (failed(offset))
     return failure();
   return ctx.b.elementwise(
-      integer, {value, *offset}, [&](OpBuilder &b, Location loc, ValueRange args) {
+      integer, {value, *offset},
+      [&](OpBuilder &b, Location loc, ValueRange args) {
         return ScalarOps(b, loc, integer).sub(args[0], args[1]);
       });
 }
@@ -296,15 +297,15 @@ static LogicalResult importEinsum(NodeContext &ctx) {
   ElementType element = ctx.getInput(0)->element;
   size_t kept = equation->output.size();
   if (kept == loops.size()) {
-    ctx.setOutput(0, ctx.b.parallel(
-                         element, sizes, ctx.getInputs(), maps,
-                         [&](OpBuilder &b, Location loc, ValueRange args) {
-                           ScalarOps o(b, loc, element);
-                           Value product = args[0];
-                           for (Value factor : args.drop_front())
-                             product = o.mul(product, factor);
-                           return product;
-                         }));
+    ctx.setOutput(
+        0, ctx.b.parallel(element, sizes, ctx.getInputs(), maps,
+                          [&](OpBuilder &b, Location loc, ValueRange args) {
+                            ScalarOps o(b, loc, element);
+                            Value product = args[0];
+                            for (Value factor : args.drop_front())
+                              product = o.mul(product, factor);
+                            return product;
+                          }));
     return success();
   }
   SmallVector<IteratorType> iterators(kept, IteratorType::parallel);

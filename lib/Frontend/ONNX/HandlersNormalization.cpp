@@ -52,11 +52,11 @@ static LogicalResult importSoftmax(NodeContext &ctx) {
   if (failed(axis) || failed(ctx.requireFloat(0)))
     return failure();
   Value init = ctx.b.empty(input->element, input->sizes);
-  auto softmax = linalg::SoftmaxOp::create(
-      ctx.b.getBuilder(), ctx.b.getLoc(), TypeRange{init.getType()},
-      ctx.b.getValue(input), init, *axis);
-  ctx.setOutput(0, ctx.b.makeTensor(softmax->getResult(0), input->element,
-                                    input->sizes));
+  auto softmax = linalg::SoftmaxOp::create(ctx.b.getBuilder(), ctx.b.getLoc(),
+                                           TypeRange{init.getType()},
+                                           ctx.b.getValue(input), init, *axis);
+  ctx.setOutput(
+      0, ctx.b.makeTensor(softmax->getResult(0), input->element, input->sizes));
   return success();
 }
 
@@ -121,12 +121,12 @@ static LogicalResult importLayerNormalization(NodeContext &ctx) {
       combine(ctx, centered, deviation, divide), input->element);
   FailureOr<Tensor> result = normalized;
   auto broadcastWith = [&](Tensor other, auto function) {
-    result = ctx.b.elementwise(
-        input->element, {*result, other},
-        [&](OpBuilder &b, Location loc, ValueRange args) {
-          ScalarOps o(b, loc, input->element);
-          return function(o, args[0], args[1]);
-        });
+    result =
+        ctx.b.elementwise(input->element, {*result, other},
+                          [&](OpBuilder &b, Location loc, ValueRange args) {
+                            ScalarOps o(b, loc, input->element);
+                            return function(o, args[0], args[1]);
+                          });
   };
   broadcastWith(ctx.getInput(1), multiply);
   if (succeeded(result) && ctx.getInput(2))
@@ -151,8 +151,8 @@ static LogicalResult importDropout(NodeContext &ctx) {
   ctx.setOutput(0, input);
   if (ctx.wantsOutput(1)) {
     OpBuilder &b = ctx.b.getBuilder();
-    ctx.setOutput(1, ctx.b.fill({b.getI1Type()}, input->sizes,
-                                b.getBoolAttr(true)));
+    ctx.setOutput(
+        1, ctx.b.fill({b.getI1Type()}, input->sizes, b.getBoolAttr(true)));
   }
   return success();
 }

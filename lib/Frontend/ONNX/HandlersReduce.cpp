@@ -26,13 +26,14 @@ using namespace pquant;
 /// The smallest (or largest) value of a type.
 static TypedAttr getExtreme(OpBuilder &b, ElementType element, bool smallest) {
   if (auto type = dyn_cast<FloatType>(element.type))
-    return b.getFloatAttr(
-        type, APFloat::getInf(type.getFloatSemantics(), smallest));
+    return b.getFloatAttr(type,
+                          APFloat::getInf(type.getFloatSemantics(), smallest));
   unsigned bits = element.type.getIntOrFloatBitWidth();
-  APInt value = element.isUnsigned || element.isBool()
-                    ? (smallest ? APInt::getZero(bits) : APInt::getAllOnes(bits))
-                : smallest ? APInt::getSignedMinValue(bits)
-                           : APInt::getSignedMaxValue(bits);
+  APInt value =
+      element.isUnsigned || element.isBool()
+          ? (smallest ? APInt::getZero(bits) : APInt::getAllOnes(bits))
+      : smallest ? APInt::getSignedMinValue(bits)
+                 : APInt::getSignedMaxValue(bits);
   return b.getIntegerAttr(element.type, value);
 }
 
@@ -73,7 +74,8 @@ static FailureOr<Tensor> divideByCount(NodeContext &ctx, Tensor sum,
 }
 
 template <typename Function>
-static FailureOr<Tensor> map(NodeContext &ctx, Tensor input, Function function) {
+static FailureOr<Tensor> map(NodeContext &ctx, Tensor input,
+                             Function function) {
   return ctx.b.elementwise(input->element, input,
                            [&](OpBuilder &b, Location loc, ValueRange args) {
                              ScalarOps o(b, loc, input->element);
@@ -240,11 +242,12 @@ static LogicalResult importCumSum(NodeContext &ctx) {
   FailureOr<int64_t> axis = ctx.normalizeAxis(axes->front(), rank);
   if (failed(axis))
     return failure();
-  bool exclusive = ctx.getInt("exclusive", 0), reverse = ctx.getInt("reverse", 0);
+  bool exclusive = ctx.getInt("exclusive", 0),
+       reverse = ctx.getInt("reverse", 0);
   OpBuilder &builder = ctx.b.getBuilder();
   ElementType element = input->element;
-  Tensor start = ctx.b.fill(element, input->sizes,
-                            builder.getZeroAttr(element.type));
+  Tensor start =
+      ctx.b.fill(element, input->sizes, builder.getZeroAttr(element.type));
   SmallVector<AffineExpr> in, out;
   for (int64_t i = 0; i < rank; ++i) {
     out.push_back(builder.getAffineDimExpr(i));
@@ -272,8 +275,8 @@ static LogicalResult importCumSum(NodeContext &ctx) {
         Value sum = o.add(args[1], args[0]);
         linalg::YieldOp::create(b, loc, o.select(isCounted, sum, args[1]));
       });
-  ctx.setOutput(0, ctx.b.makeTensor(generic.getResult(0), element,
-                                    input->sizes));
+  ctx.setOutput(0,
+                ctx.b.makeTensor(generic.getResult(0), element, input->sizes));
   return success();
 }
 

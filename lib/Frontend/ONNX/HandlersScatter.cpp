@@ -90,14 +90,15 @@ static LogicalResult importScatterElements(NodeContext &ctx) {
     return failure();
   Value where = ctx.b.getValue(indices);
   Value size = ctx.b.getIndexValue(data->sizes[*axis]);
-  ctx.setOutput(0, scatter(ctx, data, *refined, *reduction,
-                           [&](OpBuilder &b, Location loc, ValueRange position) {
-                             SmallVector<Value> at(position);
-                             Value index = tensor::ExtractOp::create(
-                                 b, loc, where, position);
-                             at[*axis] = ctx.b.wrapIndex(b, loc, index, size);
-                             return at;
-                           }));
+  ctx.setOutput(
+      0, scatter(ctx, data, *refined, *reduction,
+                 [&](OpBuilder &b, Location loc, ValueRange position) {
+                   SmallVector<Value> at(position);
+                   Value index =
+                       tensor::ExtractOp::create(b, loc, where, position);
+                   at[*axis] = ctx.b.wrapIndex(b, loc, index, size);
+                   return at;
+                 }));
   return success();
 }
 
@@ -174,12 +175,12 @@ static Tensor computeRanks(NodeContext &ctx, int64_t axis, bool largest) {
         ScalarOps o(b, loc, input->element), count(b, loc, integer);
         Value i = linalg::IndexOp::create(b, loc, axis);
         Value j = linalg::IndexOp::create(b, loc, rank);
-        Value isEarlier = arith::CmpIOp::create(
-            b, loc, arith::CmpIPredicate::slt, j, i);
-        Value isBetter = largest ? o.greater(args[1], args[0])
-                                 : o.less(args[1], args[0]);
-        Value isTie = arith::AndIOp::create(b, loc, isEarlier,
-                                            o.equal(args[1], args[0]));
+        Value isEarlier =
+            arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, j, i);
+        Value isBetter =
+            largest ? o.greater(args[1], args[0]) : o.less(args[1], args[0]);
+        Value isTie =
+            arith::AndIOp::create(b, loc, isEarlier, o.equal(args[1], args[0]));
         Value comesFirst = arith::OrIOp::create(b, loc, isBetter, isTie);
         Value one = arith::ExtUIOp::create(b, loc, b.getI64Type(), comesFirst);
         linalg::YieldOp::create(b, loc, count.add(args[2], one));
@@ -232,12 +233,12 @@ static LogicalResult importTopK(NodeContext &ctx) {
         j = arith::IndexCastOp::create(b, loc, b.getI64Type(), j);
         i = arith::IndexCastOp::create(b, loc, b.getI64Type(), i);
         Value isIt = o.equal(args[1], j);
-        linalg::YieldOp::create(b, loc,
-                                {o.select(isIt, args[0], args[2]),
-                                 o.select(isIt, i, args[3])});
+        linalg::YieldOp::create(
+            b, loc,
+            {o.select(isIt, args[0], args[2]), o.select(isIt, i, args[3])});
       });
-  ctx.setOutput(0, ctx.b.makeTensor(generic.getResult(0), input->element,
-                                    sizes));
+  ctx.setOutput(0,
+                ctx.b.makeTensor(generic.getResult(0), input->element, sizes));
   ctx.setOutput(1, ctx.b.makeTensor(generic.getResult(1), integer, sizes));
   return success();
 }

@@ -33,8 +33,8 @@ static LogicalResult requireSizes(NodeContext &ctx, ArrayRef<SizeExpr> sizes) {
                          << *constant;
     OpBuilder &b = ctx.b.getBuilder();
     Value isValid = arith::CmpIOp::create(
-        b, ctx.b.getLoc(), arith::CmpIPredicate::sge,
-        ctx.b.getIndexValue(size), ctx.b.getIndexConstant(0));
+        b, ctx.b.getLoc(), arith::CmpIPredicate::sge, ctx.b.getIndexValue(size),
+        ctx.b.getIndexConstant(0));
     ctx.b.assertAtRunTime(isValid, "expected sizes of at least 0");
   }
   return success();
@@ -70,9 +70,10 @@ static LogicalResult importConstant(NodeContext &ctx) {
     ctx.setOutput(0, ctx.b.makeConstant(attribute, integer));
     return success();
   }
-  if (std::optional<SmallVector<float>> floats = ctx.getFloats("value_floats")) {
-    auto attribute = DenseElementsAttr::get(
-        vectorOf(real.type, floats->size()), ArrayRef<float>(*floats));
+  if (std::optional<SmallVector<float>> floats =
+          ctx.getFloats("value_floats")) {
+    auto attribute = DenseElementsAttr::get(vectorOf(real.type, floats->size()),
+                                            ArrayRef<float>(*floats));
     ctx.setOutput(0, ctx.b.makeConstant(attribute, real));
     return success();
   }
@@ -93,13 +94,14 @@ static LogicalResult importConstantOfShape(NodeContext &ctx) {
   std::optional<int64_t> count = ctx.b.product(*sizes).getConstant();
   if (sizes->size() <= 1 && value->elements && count &&
       *count <= TensorBuilder::maxInlineElements) {
-    ctx.setOutput(0, ctx.b.makeElements(
-                         value->element, *sizes,
-                         SizeList(*count, value->elements->front())));
+    ctx.setOutput(
+        0, ctx.b.makeElements(value->element, *sizes,
+                              SizeList(*count, value->elements->front())));
     return success();
   }
-  ctx.setOutput(0, ctx.b.fill(value->element, *sizes,
-                              cast<TypedAttr>(*contents.value_begin<Attribute>())));
+  ctx.setOutput(
+      0, ctx.b.fill(value->element, *sizes,
+                    cast<TypedAttr>(*contents.value_begin<Attribute>())));
   return success();
 }
 
@@ -112,8 +114,8 @@ static LogicalResult importCast(NodeContext &ctx) {
 }
 
 static LogicalResult importCastLike(NodeContext &ctx) {
-  ctx.setOutput(0, ctx.b.castElements(ctx.getInput(0),
-                                      ctx.getInput(1)->element));
+  ctx.setOutput(0,
+                ctx.b.castElements(ctx.getInput(0), ctx.getInput(1)->element));
   return success();
 }
 
@@ -137,9 +139,8 @@ static LogicalResult importShape(NodeContext &ctx) {
 }
 
 static LogicalResult importSize(NodeContext &ctx) {
-  ctx.setOutput(0,
-                ctx.b.makeSizeScalar(ctx.b.product(ctx.getInput(0)->sizes),
-                                     {ctx.b.getBuilder().getI64Type()}));
+  ctx.setOutput(0, ctx.b.makeSizeScalar(ctx.b.product(ctx.getInput(0)->sizes),
+                                        {ctx.b.getBuilder().getI64Type()}));
   return success();
 }
 
@@ -159,13 +160,13 @@ static SizeList resolveAtRunTime(NodeContext &ctx, ArrayRef<SizeExpr> elements,
   for (auto [i, element] : llvm::enumerate(elements)) {
     Value size = ctx.b.getIndexValue(element);
     if (!allowZero && static_cast<int64_t>(i) < input->getRank()) {
-      Value isZero = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
-                                           size, zero);
+      Value isZero =
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, size, zero);
       size = arith::SelectOp::create(
           b, loc, isZero, ctx.b.getIndexValue(input->sizes[i]), size);
     }
-    isNegative.push_back(arith::CmpIOp::create(
-        b, loc, arith::CmpIPredicate::slt, size, zero));
+    isNegative.push_back(
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, size, zero));
     Value factor =
         arith::SelectOp::create(b, loc, isNegative.back(), one, size);
     known = arith::MulIOp::create(b, loc, known, factor);
@@ -364,8 +365,8 @@ static LogicalResult importTile(NodeContext &ctx) {
     ctx.setOutput(0, input);
     return success();
   }
-  AffineMap map = AffineMap::get(loops.size(), 0, exprs,
-                                 ctx.b.getBuilder().getContext());
+  AffineMap map =
+      AffineMap::get(loops.size(), 0, exprs, ctx.b.getBuilder().getContext());
   Tensor repeated = ctx.b.parallel(
       input->element, loops, input, map,
       [](OpBuilder &, Location, ValueRange args) { return args[0]; });
@@ -410,9 +411,8 @@ static FailureOr<SizeList> getSplitSizes(NodeContext &ctx,
   SizeList sizes(count, chunk);
   sizes.back() = total - chunk * SizeExpr(count - 1);
   bool mayBeSmaller = ctx.opset >= 18 && total.getConstant();
-  if (!mayBeSmaller &&
-      failed(ctx.b.requireEqual(chunk * SizeExpr(count), total,
-                                "the split dimension")))
+  if (!mayBeSmaller && failed(ctx.b.requireEqual(chunk * SizeExpr(count), total,
+                                                 "the split dimension")))
     return failure();
   if (!total.getConstant())
     sizes.back() = chunk;

@@ -64,13 +64,11 @@ Tensor ConstantImporter::import(const onnx::TensorProto &proto,
   if (tensor)
     return tensor;
   ElementType element =
-      *convertElementType(builder.getBuilder().getContext(),
-                          proto.data_type());
+      *convertElementType(builder.getBuilder().getContext(), proto.data_type());
   auto type =
       RankedTensorType::get(llvm::to_vector(proto.dims()), element.type);
   // The reader has checked the tensor; its bytes are moved, not changed.
-  TensorBytes data =
-      model.takeBytes(const_cast<onnx::TensorProto &>(proto));
+  TensorBytes data = model.takeBytes(const_cast<onnx::TensorProto &>(proto));
   if (element.isBool()) {
     tensor = makeBoolConstant(builder, type, element, name, std::move(data));
     return tensor;

@@ -79,8 +79,8 @@ static Error checkNodeTensors(ONNXModel &model, const NodeList &nodes) {
     for (const onnx::AttributeProto &attribute : nodes[i].attribute())
       if (attribute.has_t())
         if (Error error = checkTensor(model, attribute.t()))
-          return createStringError(describeNode(nodes[i], i) +
-                                   ": attribute '" + attribute.name() +
+          return createStringError(describeNode(nodes[i], i) + ": attribute '" +
+                                   attribute.name() +
                                    "': " + toString(std::move(error)));
   return Error::success();
 }

@@ -53,13 +53,13 @@ ArrayAttr GraphImporter::getDimNames(ArrayRef<SizeExpr> sizes,
   return builder.getArrayAttr(dims);
 }
 
-DictionaryAttr
-GraphImporter::getSignature(StringRef name, const TensorInfo &tensor,
-                            const onnx::TypeProto_Tensor &type) {
+DictionaryAttr GraphImporter::getSignature(StringRef name,
+                                           const TensorInfo &tensor,
+                                           const onnx::TypeProto_Tensor &type) {
   NamedAttribute attributes[] = {
       builder.getNamedAttr("pquant.name", builder.getStringAttr(name)),
-      builder.getNamedAttr("pquant.dtype", builder.getStringAttr(getNumPyName(
-                                               tensor.element))),
+      builder.getNamedAttr("pquant.dtype",
+                           builder.getStringAttr(getNumPyName(tensor.element))),
       builder.getNamedAttr("pquant.dims", getDimNames(tensor.sizes, type))};
   return builder.getDictionaryAttr(attributes);
 }
@@ -106,9 +106,9 @@ LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
         sizes.push_back(known->second);
         continue;
       }
-      Value size = tensor::DimOp::create(
-          builder, tensorBuilder.getLoc(), argument,
-          tensorBuilder.getIndexConstant(i));
+      Value size =
+          tensor::DimOp::create(builder, tensorBuilder.getLoc(), argument,
+                                tensorBuilder.getIndexConstant(i));
       sizes.push_back(tensorBuilder.atomFor(size, /*isNonNegative=*/true));
       if (!dim.dim_param().empty()) {
         namedSizes.try_emplace(dim.dim_param(), sizes.back());
@@ -141,8 +141,8 @@ LogicalResult GraphImporter::importOutputs(Scope &scope,
         convertElementType(builder.getContext(), type.elem_type());
     if (declared && *declared != tensor->element)
       return tensorBuilder.error()
-             << "declared as " << getNumPyName(*declared) << ", but computed as "
-             << getNumPyName(tensor->element);
+             << "declared as " << getNumPyName(*declared)
+             << ", but computed as " << getNumPyName(tensor->element);
     if (type.has_shape() && type.shape().dim_size() != tensor->getRank())
       return tensorBuilder.error()
              << "declared with rank " << type.shape().dim_size()
@@ -211,14 +211,14 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
     LogicalResult result = failure();
     if (!isPoisoned) {
       std::string message;
-      ScopedDiagnosticHandler handler(
-          builder.getContext(), [&](Diagnostic &diagnostic) {
-            if (!collect)
-              return failure();
-            if (message.empty())
-              message = diagnostic.str();
-            return success();
-          });
+      ScopedDiagnosticHandler handler(builder.getContext(),
+                                      [&](Diagnostic &diagnostic) {
+                                        if (!collect)
+                                          return failure();
+                                        if (message.empty())
+                                          message = diagnostic.str();
+                                        return success();
+                                      });
       result = importNode(scope, node, name);
       StringRef reason(message);
       reason.consume_front(subject + ": ");
@@ -282,12 +282,12 @@ LogicalResult GraphImporter::runHandler(Scope &scope,
            << (row.maxInputs == variadic
                    ? std::string(" or more")
                    : " and at most " + std::to_string(row.maxInputs))
-           << ", but got " << llvm::count_if(inputs, [](Tensor t) { return t; });
+           << ", but got "
+           << llvm::count_if(inputs, [](Tensor t) { return t; });
   unsigned outputs = node.output_size();
   if (outputs < 1 || outputs > row.maxOutputs)
-    return tensorBuilder.error()
-           << "expected 1 to " << row.maxOutputs << " outputs, but got "
-           << outputs;
+    return tensorBuilder.error() << "expected 1 to " << row.maxOutputs
+                                 << " outputs, but got " << outputs;
   NodeContext ctx(tensorBuilder, constants, node, scope.attributes, opset,
                   std::move(inputs));
   if (failed(row.handler(ctx)) || ctx.hasFailed())
@@ -296,8 +296,8 @@ LogicalResult GraphImporter::runHandler(Scope &scope,
     if (name.empty())
       continue;
     if (!tensor)
-      return tensorBuilder.error() << "output '" << name
-                                   << "' is not supported";
+      return tensorBuilder.error()
+             << "output '" << name << "' is not supported";
     scope.tensors[name] = tensor;
   }
   return success();
@@ -341,8 +341,8 @@ LogicalResult GraphImporter::inlineFunction(Scope &scope,
                                             ArrayRef<Tensor> inputs) {
   const onnx::FunctionProto &function = model.proto.functions(functionIndex);
   if (llvm::is_contained(callStack, functionIndex))
-    return tensorBuilder.error() << "function '" << function.name()
-                                 << "' calls itself";
+    return tensorBuilder.error()
+           << "function '" << function.name() << "' calls itself";
   inlinedNodes += function.node_size();
   if (inlinedNodes > maxInlinedNodes)
     return tensorBuilder.error() << "the model's functions expand to more than "
@@ -384,9 +384,9 @@ LogicalResult GraphImporter::inlineFunction(Scope &scope,
     if (body.poisoned.contains(name))
       scope.poisoned.insert(output);
     else if (!tensor && !output.empty())
-      return tensorBuilder.error() << "function '" << function.name()
-                                   << "' returns its omitted input '" << name
-                                   << "'";
+      return tensorBuilder.error()
+             << "function '" << function.name()
+             << "' returns its omitted input '" << name << "'";
     else
       scope.tensors[output] = tensor;
   }
@@ -401,9 +401,9 @@ void GraphImporter::reportUnsupported() {
   for (const UnsupportedOp &op : unsupported)
     emitError(fileLoc) << "ONNX op '"
                        << (op.domain.empty() ? op.op : op.domain + "." + op.op)
-                       << "' is not supported: " << op.reason << " (" << op.count
-                       << (op.count == 1 ? " node" : " nodes") << ", first '"
-                       << op.firstNode << "')";
+                       << "' is not supported: " << op.reason << " ("
+                       << op.count << (op.count == 1 ? " node" : " nodes")
+                       << ", first '" << op.firstNode << "')";
 }
 
 /// Sizes and constants that turned out not to be needed.

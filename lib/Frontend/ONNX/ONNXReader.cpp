@@ -33,8 +33,8 @@ static Error parse(google::protobuf::io::ZeroCopyInputStream &stream,
       google::protobuf::SetLogHandler(ignoreProtobufLog);
   google::protobuf::io::CodedInputStream coded(&stream);
   coded.SetTotalBytesLimit(INT_MAX);
-  bool isParsed = proto.ParseFromCodedStream(&coded) &&
-                  coded.ConsumedEntireMessage();
+  bool isParsed =
+      proto.ParseFromCodedStream(&coded) && coded.ConsumedEntireMessage();
   google::protobuf::SetLogHandler(previous);
   if (!isParsed)
     return createStringError("not an ONNX model: the bytes are truncated or "
@@ -59,10 +59,10 @@ static Error checkVersions(const onnx::ModelProto &proto) {
       continue;
     hasDefault = true;
     if (opset.version() < minONNXOpset || opset.version() > maxONNXOpset)
-      return createStringError(
-          "expected opset " + Twine(minONNXOpset) + " to " +
-          Twine(maxONNXOpset) + " of domain 'ai.onnx', but got " +
-          Twine(opset.version()));
+      return createStringError("expected opset " + Twine(minONNXOpset) +
+                               " to " + Twine(maxONNXOpset) +
+                               " of domain 'ai.onnx', but got " +
+                               Twine(opset.version()));
   }
   if (!hasDefault)
     return createStringError("the model imports no opset of domain 'ai.onnx'");

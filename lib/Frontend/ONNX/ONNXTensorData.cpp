@@ -107,8 +107,8 @@ static Expected<std::string> resolveLocation(const ONNXModel &model,
     return createStringError("expected external data in the model's "
                              "directory, but got the absolute path '" +
                              location + "'");
-  for (StringRef part : make_range(sys::path::begin(location),
-                                   sys::path::end(location)))
+  for (StringRef part :
+       make_range(sys::path::begin(location), sys::path::end(location)))
     if (part == "..")
       return createStringError("expected external data in the model's "
                                "directory, but got '" +
@@ -118,8 +118,7 @@ static Expected<std::string> resolveLocation(const ONNXModel &model,
   if (std::error_code code = sys::fs::real_path(path, realFile))
     return createStringError("cannot open external data '" + path +
                              "': " + code.message());
-  if (std::error_code code =
-          sys::fs::real_path(model.directory, realDirectory))
+  if (std::error_code code = sys::fs::real_path(model.directory, realDirectory))
     return createStringError("cannot open directory '" + model.directory +
                              "': " + code.message());
   if (!realDirectory.ends_with("/"))
@@ -169,7 +168,8 @@ static Expected<TensorBytes> getExternalBytes(ONNXModel &model,
   if (!path)
     return path.takeError();
   int64_t offset = 0, length = byteCount;
-  for (auto [key, number] : {std::pair("offset", &offset), {"length", &length}}) {
+  for (auto [key, number] :
+       {std::pair("offset", &offset), {"length", &length}}) {
     std::string text = getExternalField(tensor, key);
     if (!text.empty() &&
         (StringRef(text).getAsInteger(10, *number) || *number < 0))

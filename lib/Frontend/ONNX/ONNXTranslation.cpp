@@ -24,10 +24,10 @@ using namespace mlir;
 using namespace pquant;
 
 void pquant::registerONNXImportDialects(DialectRegistry &registry) {
-  registry.insert<affine::AffineDialect, arith::ArithDialect,
-                  cf::ControlFlowDialect, func::FuncDialect,
-                  linalg::LinalgDialect, math::MathDialect, scf::SCFDialect,
-                  tensor::TensorDialect>();
+  registry
+      .insert<affine::AffineDialect, arith::ArithDialect,
+              cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect,
+              math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
 }
 
 static void loadDialects(MLIRContext *context) {
@@ -183,17 +183,16 @@ void pquant::registerONNXTranslation() {
          MLIRContext *context) {
         return check(*sources, os, context, /*asJSON=*/false);
       });
-  TranslateRegistration(
-      "check-onnx-json", "the same as --check-onnx, as JSON",
-      [](const std::shared_ptr<llvm::SourceMgr> &sources, raw_ostream &os,
-         MLIRContext *context) {
-        return check(*sources, os, context, /*asJSON=*/true);
-      });
-  TranslateRegistration(
-      "list-onnx-ops", "print the table of supported ONNX operators",
-      [](const std::shared_ptr<llvm::SourceMgr> &, raw_ostream &os,
-         MLIRContext *) {
-        listSupportedONNXOps(os);
-        return success();
-      });
+  TranslateRegistration("check-onnx-json", "the same as --check-onnx, as JSON",
+                        [](const std::shared_ptr<llvm::SourceMgr> &sources,
+                           raw_ostream &os, MLIRContext *context) {
+                          return check(*sources, os, context, /*asJSON=*/true);
+                        });
+  TranslateRegistration("list-onnx-ops",
+                        "print the table of supported ONNX operators",
+                        [](const std::shared_ptr<llvm::SourceMgr> &,
+                           raw_ostream &os, MLIRContext *) {
+                          listSupportedONNXOps(os);
+                          return success();
+                        });
 }

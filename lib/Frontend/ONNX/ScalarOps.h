@@ -34,8 +34,7 @@ public:
       return mlir::arith::ConstantOp::create(
           b, loc, b.getFloatAttr(element.type, number));
     return mlir::arith::ConstantOp::create(
-        b, loc,
-        b.getIntegerAttr(element.type, static_cast<int64_t>(number)));
+        b, loc, b.getIntegerAttr(element.type, static_cast<int64_t>(number)));
   }
 
   /// Arithmetic, for floats, signed and unsigned integers.
@@ -142,9 +141,8 @@ private:
     if (element.isFloat())
       return mlir::arith::CmpFOp::create(b, loc, ordered, x, y);
     bool asUnsigned = element.isUnsigned || element.isBool();
-    return mlir::arith::CmpIOp::create(b, loc,
-                                       asUnsigned ? isUnsigned : isSigned, x,
-                                       y);
+    return mlir::arith::CmpIOp::create(
+        b, loc, asUnsigned ? isUnsigned : isSigned, x, y);
   }
 };
 
