@@ -27,7 +27,7 @@ SmallVector<KernelRow> x86::getKernels() {
   SmallVector<KernelRow> rows = {
       {KernelKind::BinaryLinear, "avx512vbmi", emitBinaryLookup},
       {KernelKind::BinaryLinear, "avx512vnni", emitBinaryAnd},
-      {KernelKind::BinaryLinear, "avx2", emitBinaryMadd},
+      {KernelKind::BinaryLinear, "avx2", emitBinaryShuffle},
       {KernelKind::Int8Linear, "avx512vnni", emitInt8Vnni},
       {KernelKind::Int8Linear, "avx2", emitInt8Madd},
   };
