@@ -16,8 +16,8 @@
 #ifndef PQUANT_CONVERSION_KERNELBUILDER_H
 #define PQUANT_CONVERSION_KERNELBUILDER_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "pquant/Support/LLVM.h"
 
 namespace pquant {
 

@@ -25,9 +25,8 @@ static VectorType halfType(KernelBuilder &b) { return b.veci(32, 8); }
 
 /// u8 times s8, adjacent products added, 16 bits.
 static Value emitMaddBytes(KernelBuilder &b, Value u8, Value s8) {
-  return b.intrinsic(
-      "llvm.x86.avx2.pmadd.ub.sw", b.veci(16, 16),
-      {b.bitcast(u8, halfType(b)), b.bitcast(s8, halfType(b))});
+  return b.intrinsic("llvm.x86.avx2.pmadd.ub.sw", b.veci(16, 16),
+                     {b.bitcast(u8, halfType(b)), b.bitcast(s8, halfType(b))});
 }
 
 /// Adjacent 16-bit lanes added to 32 bits.
@@ -44,12 +43,12 @@ static Value concatenate(KernelBuilder &b, Value low, Value high) {
 // Matrix-vector
 //===----------------------------------------------------------------------===//
 //
-// Table look-up as in the AVX-512 kernel, but vpshufb has one 16-entry table for
-// all bytes: the bytes of 32 rows (two blocks) are first transposed, so that a
-// vector holds the same byte of each row. Of the eight nibbles of a row's word,
-// each adds two numbers of 5 bits (lo and hi of the biased sum): 8 * 31 = 248
-// fits a byte. The bytes are added to 16 bits line by line: 256 lines are at
-// most 63488.
+// Table look-up as in the AVX-512 kernel, but vpshufb has one 16-entry table
+// for all bytes: the bytes of 32 rows (two blocks) are first transposed, so
+// that a vector holds the same byte of each row. Of the eight nibbles of a
+// row's word, each adds two numbers of 5 bits (lo and hi of the biased sum): 8
+// * 31 = 248 fits a byte. The bytes are added to 16 bits line by line: 256
+// lines are at most 63488.
 //
 // Scratch of 32 columns, 256 bytes: for byte i and nibble h, lo and hi.
 
@@ -90,8 +89,7 @@ static SmallVector<Value> emitTranspose(KernelBuilder &b,
         gather.push_back(16 * lane + 4 * r + i);
   SmallVector<Value> words;
   for (Value half : halves)
-    words.push_back(
-        b.bitcast(b.shuffle(half, half, gather), b.veci(8, 32)));
+    words.push_back(b.bitcast(b.shuffle(half, half, gather), b.veci(8, 32)));
   static constexpr int64_t words01[] = {0, 8, 1, 9, 4, 12, 5, 13};
   static constexpr int64_t words23[] = {2, 10, 3, 11, 6, 14, 7, 15};
   static constexpr int64_t even[] = {0, 4, 2, 6}, odd[] = {1, 5, 3, 7};
@@ -133,15 +131,13 @@ static std::pair<Value, Value> emitLookups(KernelBuilder &b, Value scratch,
 
 /// lo + 32 hi of columns [k0, to) of 32 rows: the even bytes' rows and the odd
 /// bytes' rows.
-static std::pair<Value, Value> emitColumns(KernelBuilder &b,
-                                           const LinearArgs &args,
-                                           Value scratch,
-                                           ArrayRef<Value> offsets, Value k0,
-                                           Value to) {
+static std::pair<Value, Value>
+emitColumns(KernelBuilder &b, const LinearArgs &args, Value scratch,
+            ArrayRef<Value> offsets, Value k0, Value to) {
   VectorType wide = b.veci(16, 16), sumType = b.veci(16, 32);
   SmallVector<Value> init(4, b.constant(wide, 0));
-  SmallVector<Value> sums = b.forLoop(
-      k0, to, 32, init, [&](Value k, ValueRange acc) {
+  SmallVector<Value> sums =
+      b.forLoop(k0, to, 32, init, [&](Value k, ValueRange acc) {
         SmallVector<Value> halves;
         for (Value offset : offsets) {
           Value at = b.add(offset, b.mul(k, 2));
@@ -175,10 +171,10 @@ static SmallVector<Value> emitLookupDot(KernelBuilder &b,
                                         Value block, int64_t count) {
   SmallVector<Value> offsets;
   for (int64_t i = 0; i < 2; ++i)
-    offsets.push_back(b.mul(
-        b.mul(b.add(block, std::min(i, count - 1)), args.columns), 2));
-  Value bias = arith::IndexCastOp::create(b, b.getI32Type(),
-                                          b.mul(args.columns, -128));
+    offsets.push_back(
+        b.mul(b.mul(b.add(block, std::min(i, count - 1)), args.columns), 2));
+  Value bias =
+      arith::IndexCastOp::create(b, b.getI32Type(), b.mul(args.columns, -128));
   SmallVector<Value> init(2, b.splat(bias, 16));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), args.columns, kLookupColumns, init,
@@ -238,8 +234,7 @@ static void emitPanel(KernelBuilder &b, const LinearArgs &args, Value block,
 
 /// A 16-bit lane adds two activations for each 4 columns: 64 * 2 * 128 = 16384
 /// at most in a chunk.
-static SmallVector<Value> emitTile(KernelBuilder &b,
-                                   const GemmPlan::Tile &tile,
+static SmallVector<Value> emitTile(KernelBuilder &b, const GemmPlan::Tile &tile,
                                    ArrayRef<Value> acc) {
   SmallVector<Value> rows;
   for (int64_t i = 0; i < tile.rows; ++i)
@@ -288,7 +283,7 @@ static void emitBinaryGemm(KernelBuilder &b, const LinearArgs &args) {
 }
 
 void x86::emitBinaryShuffle(KernelBuilder &b, const KernelSpec &spec,
-                         ValueRange operands, KernelGetter) {
+                            ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
   emitByRows(
       b, args, [&] { emitBinaryGemv(b, args); },

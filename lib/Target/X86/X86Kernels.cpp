@@ -7,13 +7,13 @@
 
 #include "X86Kernels.h"
 #include "dialects/PQKernel/PQKernelDialect.h"
-#include "pquant/Target/Passes.h"
-#include "pquant/Target/X86.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "pquant/Target/Passes.h"
+#include "pquant/Target/X86.h"
 
 using namespace mlir;
 using namespace pquant;
