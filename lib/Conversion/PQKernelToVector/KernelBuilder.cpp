@@ -145,6 +145,13 @@ Value KernelBuilder::splat(Value scalar, int64_t lanes) {
 Value KernelBuilder::shuffle(Value a, Value b, ArrayRef<int64_t> mask) {
   return vector::ShuffleOp::create(*this, a, b, mask);
 }
+Value KernelBuilder::maskOfFirst(Value count, int64_t lanes) {
+  VectorType type = veci(lanes, 32);
+  Value limit = arith::IndexCastOp::create(*this, getI32Type(), count);
+  Value lane =
+      laneConstant(type, llvm::to_vector(llvm::seq<int64_t>(0, lanes)));
+  return compare(arith::CmpIPredicate::slt, lane, splat(limit, lanes));
+}
 Value KernelBuilder::intrinsic(StringRef name, Type result, ValueRange args) {
   return LLVM::CallIntrinsicOp::create(*this, result, getStringAttr(name), args)
       .getResult(0);

@@ -100,8 +100,7 @@ static void emitRagged(KernelBuilder &b, const LinearArgs &args, Value block,
   b.ifElse(
       full, [&] { body(n, {b, Value()}); },
       [&] {
-        Value mask = vector::CreateMaskOp::create(b, b.veci(kBlockRows, 1),
-                                                  ValueRange{left});
+        Value mask = b.maskOfFirst(left, kBlockRows);
         body(n, {b, mask});
       });
 }

@@ -57,8 +57,7 @@ Value QuantizeRow::forColumns(
   return b
       .forLoop(whole, end, lanes, main,
                [&](Value k, ValueRange carried) {
-                 Value mask = vector::CreateMaskOp::create(
-                     b, b.veci(lanes, 1), ValueRange{b.sub(columns, k)});
+                 Value mask = b.maskOfFirst(b.sub(columns, k), lanes);
                  return SmallVector<Value>{body(k, mask, carried.front())};
                })
       .front();
