@@ -1,9 +1,8 @@
 // The machine code of the inner loops: the instructions they are built around, in the expected numbers, and no spills.
 
-// RUN: pquant-opt %s --pquant-x86-kernels --canonicalize --cse --pquant-convert-pqkernel-to-llvm --convert-scf-to-cf \
-// RUN:     --expand-strided-metadata --lower-affine --convert-vector-to-llvm \
-// RUN:     --finalize-memref-to-llvm=use-generic-functions --convert-to-llvm --reconcile-unrealized-casts \
-// RUN:   | mlir-translate --allow-unregistered-dialect --mlir-to-llvmir | opt -O2 -mtriple=x86_64-unknown-linux-gnu | llc -O3 -o %t.s
+// RUN: pquant-opt %s --pquant-x86-kernels --canonicalize --cse --pquant-llvm-pipeline \
+// RUN:   | mlir-translate --allow-unregistered-dialect --mlir-to-llvmir \
+// RUN:   | opt -O2 -mtriple=x86_64-unknown-linux-gnu | llc -O3 -o %t.s
 // RUN: %python %S/Inputs/inner_loops.py vpermb vpternlogq vpdpbusd vpandq vpshufb vpmaddubsw vpmaddwd prefetcht0 \
 // RUN:     < %t.s | FileCheck %s
 
