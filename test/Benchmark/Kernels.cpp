@@ -11,8 +11,9 @@
 // median of the ratios of the two ("of_roof"), which a noisy machine disturbs
 // least. Matrix-matrix kernels (128 rows) report operations a second.
 //
-// The kernels are compiled in the build from test/Integration/X86/Inputs/kernels.mlir; this file
-// stands in for the runtime, with OpenMP.
+// The kernels are compiled in the build from
+// test/Integration/X86/Inputs/kernels.mlir; this file stands in for the
+// runtime, with OpenMP.
 //
 //===----------------------------------------------------------------------===//
 
@@ -58,8 +59,8 @@ extern "C" void _mlir_memref_to_llvm_free(void *pointer) {
 extern "C" void pquant_rt_parallel_for(void (*body)(void *, int64_t, int64_t),
                                        void *args, int64_t count,
                                        int64_t grain) {
-  int64_t parts = std::min<int64_t>(count / std::max<int64_t>(grain, 1),
-                                    numThreads);
+  int64_t parts =
+      std::min<int64_t>(count / std::max<int64_t>(grain, 1), numThreads);
   if (parts <= 1) {
     if (count > 0)
       body(args, 0, count);
@@ -70,7 +71,8 @@ extern "C" void pquant_rt_parallel_for(void (*body)(void *, int64_t, int64_t),
     body(args, count * i / parts, count * (i + 1) / parts);
 }
 
-template <typename T, int Rank> struct MemRef {
+template <typename T, int Rank>
+struct MemRef {
   T *allocated, *aligned;
   int64_t offset = 0, sizes[Rank], strides[Rank];
 
@@ -92,8 +94,8 @@ using Bytes = MemRef<int8_t, 1>;
 using FloatMatrix = MemRef<float, 2>;
 using ByteMatrix = MemRef<int8_t, 2>;
 
-using BinaryKernel = void (*)(ByteMatrix *, Floats *, Ints *, Bytes *,
-                              Floats *, FloatMatrix *);
+using BinaryKernel = void (*)(ByteMatrix *, Floats *, Ints *, Bytes *, Floats *,
+                              FloatMatrix *);
 using Int8Kernel = void (*)(ByteMatrix *, Floats *, Bytes *, Ints *, Floats *,
                             FloatMatrix *);
 using QuantizeKernel = void (*)(FloatMatrix *, ByteMatrix *, Floats *, Ints *);
@@ -145,9 +147,8 @@ static constexpr size_t kHugePage = size_t(2) << 20;
 /// The one pool of weights: random bytes in huge pages.
 static int8_t *getPool() {
   static int8_t *pool = [] {
-    void *memory = mmap(nullptr, kColdBytes + kHugePage,
-                        PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                        -1, 0);
+    void *memory = mmap(nullptr, kColdBytes + kHugePage, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     auto address = (uintptr_t(memory) + kHugePage - 1) & ~(kHugePage - 1);
     auto *base = reinterpret_cast<int8_t *>(address);
     madvise(base, kColdBytes, MADV_HUGEPAGE);
@@ -162,16 +163,16 @@ static int8_t *getPool() {
 }
 
 /// ORs bytes [begin, end) together, in eight streams.
-__attribute__((target("avx512f"))) static void
-readStreams(const int8_t *begin, const int8_t *end) {
+__attribute__((target("avx512f"))) static void readStreams(const int8_t *begin,
+                                                           const int8_t *end) {
   size_t stream = (end - begin) / 8 / 64 * 64;
   __m512i sums[8];
   for (__m512i &sum : sums)
     sum = _mm512_setzero_si512();
   for (size_t i = 0; i < stream; i += 64)
     for (int s = 0; s < 8; ++s)
-      sums[s] = _mm512_or_si512(
-          sums[s], _mm512_loadu_si512(begin + s * stream + i));
+      sums[s] =
+          _mm512_or_si512(sums[s], _mm512_loadu_si512(begin + s * stream + i));
   for (int s = 1; s < 8; ++s)
     sums[0] = _mm512_or_si512(sums[0], sums[s]);
   benchmark::DoNotOptimize(_mm512_reduce_or_epi64(sums[0]));
@@ -183,9 +184,9 @@ static void readStreamsPlain(const int8_t *begin, const int8_t *end) {
   __m128i sums[8] = {};
   for (size_t i = 0; i < stream; i += 16)
     for (int s = 0; s < 8; ++s)
-      sums[s] = _mm_or_si128(
-          sums[s], _mm_loadu_si128(reinterpret_cast<const __m128i *>(
-                       begin + s * stream + i)));
+      sums[s] = _mm_or_si128(sums[s],
+                             _mm_loadu_si128(reinterpret_cast<const __m128i *>(
+                                 begin + s * stream + i)));
   for (int s = 1; s < 8; ++s)
     sums[0] = _mm_or_si128(sums[0], sums[s]);
   benchmark::DoNotOptimize(_mm_cvtsi128_si64(sums[0]));
@@ -206,8 +207,7 @@ static void readRoof(int8_t *data, size_t bytes) {
 
 static double now() {
   using Clock = std::chrono::steady_clock;
-  return std::chrono::duration<double>(Clock::now().time_since_epoch())
-      .count();
+  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
 }
 
 static double median(std::vector<double> values) {
@@ -231,9 +231,9 @@ struct Operands {
   std::vector<int32_t> sums, rowSums;
 
   Operands(int64_t rows, int64_t outputs, int64_t columns)
-      : rows(rows), outputs(outputs), columns(columns),
-        values(rows * columns), scales(rows, 1), weightScales(outputs, 1),
-        results(rows * outputs), sums(rows), rowSums(outputs) {
+      : rows(rows), outputs(outputs), columns(columns), values(rows * columns),
+        scales(rows, 1), weightScales(outputs, 1), results(rows * outputs),
+        sums(rows), rowSums(outputs) {
     for (size_t i = 0; i < values.size(); ++i)
       values[i] = int8_t(i * 37 + i / 251);
   }
@@ -290,6 +290,7 @@ static void runMatrix(benchmark::State &state, Kernel kernel, int64_t outputs,
   numThreads = threads;
   Operands operands(128, outputs, columns);
   std::vector<double> times;
+  operands.run(kernel, getPool());
   for (auto _ : state) {
     double start = now();
     operands.run(kernel, getPool());
@@ -299,7 +300,8 @@ static void runMatrix(benchmark::State &state, Kernel kernel, int64_t outputs,
   state.counters["Tops"] =
       2e-12 * operands.rows * outputs * columns / median(times);
   state.counters["median_us"] = median(times) * 1e6;
-  state.counters["best_us"] = *std::min_element(times.begin(), times.end()) * 1e6;
+  state.counters["best_us"] =
+      *std::min_element(times.begin(), times.end()) * 1e6;
 }
 
 static void runQuantize(benchmark::State &state, QuantizeKernel kernel,
@@ -321,9 +323,8 @@ static void runQuantize(benchmark::State &state, QuantizeKernel kernel,
 
 static std::string getName(const char *kind, const Level &level,
                            int64_t outputs, int64_t columns, int threads) {
-  return std::string(kind) + "/" + level.name + "/" +
-         std::to_string(outputs) + "x" + std::to_string(columns) +
-         "/threads:" + std::to_string(threads);
+  return std::string(kind) + "/" + level.name + "/" + std::to_string(outputs) +
+         "x" + std::to_string(columns) + "/threads:" + std::to_string(threads);
 }
 
 static void registerLevel(const Level &level) {

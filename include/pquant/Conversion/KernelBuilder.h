@@ -16,8 +16,8 @@
 #ifndef PQUANT_CONVERSION_KERNELBUILDER_H
 #define PQUANT_CONVERSION_KERNELBUILDER_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "pquant/Support/LLVM.h"
 
 namespace pquant {
 
@@ -67,6 +67,8 @@ public:
   Value bitcast(Value a, mlir::VectorType type);
   Value splat(Value scalar, int64_t lanes);
   Value shuffle(Value a, Value b, ArrayRef<int64_t> mask);
+  /// A mask of `lanes` lanes whose first `count` (an index) are set.
+  Value maskOfFirst(Value count, int64_t lanes);
   /// Calls an LLVM intrinsic by name.
   Value intrinsic(StringRef name, Type result, ValueRange args);
 

@@ -16,8 +16,8 @@
 #define PQUANT_CONVERSION_PQKERNELTOVECTOR_H
 
 #include "dialects/PQuant/PQuantDialect.h"
-#include "pquant/Conversion/KernelBuilder.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "pquant/Conversion/KernelBuilder.h"
 
 namespace pquant {
 
@@ -109,8 +109,8 @@ enum class Correction {
 void emitEpilogue(KernelBuilder &b, const LinearArgs &args, Correction fix,
                   Value m, Value block, Value acc);
 
-/// How a matrix-vector kernel works on one row. `scratchBytes` and `prepare` are
-/// null for kernels that need none.
+/// How a matrix-vector kernel works on one row. `scratchBytes` and `prepare`
+/// are null for kernels that need none.
 struct GemvPlan {
   /// Blocks walked at once, largest first, last 1.
   SmallVector<int64_t> groups;

@@ -15,14 +15,14 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/PQKernel/PQKernelDialect.h"
-#include "pquant/Conversion/Passes.h"
-#include "pquant/Support/LLVM.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "pquant/Conversion/Passes.h"
+#include "pquant/Support/LLVM.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -111,9 +111,9 @@ LLVM::LLVMFuncOp Outliner::createBody(pqk::ParallelOp op,
   Type i64 = b.getI64Type();
   auto signature = LLVM::LLVMFunctionType::get(
       LLVM::LLVMVoidType::get(op.getContext()), {pointer, i64, i64});
-  auto function = LLVM::LLVMFuncOp::create(
-      b, (parent.getName() + "_parallel").str(), signature,
-      LLVM::Linkage::Internal);
+  auto function =
+      LLVM::LLVMFuncOp::create(b, (parent.getName() + "_parallel").str(),
+                               signature, LLVM::Linkage::Internal);
   if (auto attributes = parent->getAttrOfType<ArrayAttr>("passthrough"))
     function.setPassthroughAttr(attributes);
   symbols.insert(function);
@@ -144,25 +144,22 @@ LLVM::LLVMFuncOp Outliner::getRuntimeFunction() {
   Type i64 = b.getI64Type();
   auto function = LLVM::LLVMFuncOp::create(
       b, kParallelFor,
-      LLVM::LLVMFunctionType::get(
-          LLVM::LLVMVoidType::get(module.getContext()),
-          {pointer, pointer, i64, i64}));
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(module.getContext()),
+                                  {pointer, pointer, i64, i64}));
   symbols.insert(function);
   return function;
 }
 
 void Outliner::createCall(pqk::ParallelOp op, LLVM::LLVMFuncOp body,
-                          ArrayRef<Value> captures,
-                          LLVM::LLVMStructType type) {
+                          ArrayRef<Value> captures, LLVM::LLVMStructType type) {
   // The stack slot belongs at the start of the function, not in a loop: of the
   // function that an enclosing pqk.parallel is going to be, if there is one.
   Block *entry;
   if (auto outer = op->getParentOfType<pqk::ParallelOp>())
     entry = &outer.getBody().front();
   else
-    entry = &op->getParentOfType<FunctionOpInterface>()
-                 .getFunctionBody()
-                 .front();
+    entry =
+        &op->getParentOfType<FunctionOpInterface>().getFunctionBody().front();
   ImplicitLocOpBuilder b(op.getLoc(), op.getContext());
   b.setInsertionPointToStart(entry);
   Type pointer = LLVM::LLVMPointerType::get(op.getContext());
@@ -176,8 +173,7 @@ void Outliner::createCall(pqk::ParallelOp op, LLVM::LLVMFuncOp body,
                           fieldAddress(b, type, slot, i));
   Value address = LLVM::AddressOfOp::create(b, body);
   LLVM::CallOp::create(b, getRuntimeFunction(),
-                       ValueRange{address, slot,
-                                  castTo(b, op.getCount(), i64),
+                       ValueRange{address, slot, castTo(b, op.getCount(), i64),
                                   castTo(b, op.getGrain(), i64)});
 }
 

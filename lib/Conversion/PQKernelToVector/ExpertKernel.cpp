@@ -11,9 +11,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "pquant/Conversion/PQKernelToVector.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "pquant/Conversion/PQKernelToVector.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -36,8 +36,8 @@ static Value rowVector(KernelBuilder &b, Value memref, Value e, Value size) {
   auto type = cast<MemRefType>(memref.getType());
   auto layout = StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic,
                                        ArrayRef<int64_t>{1});
-  auto result = MemRefType::get({ShapedType::kDynamic}, type.getElementType(),
-                                layout);
+  auto result =
+      MemRefType::get({ShapedType::kDynamic}, type.getElementType(), layout);
   OpFoldResult one = b.getIndexAttr(1);
   return memref::SubViewOp::create(
       b, result, memref, ArrayRef<OpFoldResult>{e, b.getIndexAttr(0)},
@@ -52,8 +52,7 @@ static Value findRunEnd(KernelBuilder &b, Value index, Value m, Value expert,
       [&](OpBuilder &, Location, ValueRange args) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToEnd(args.front().getParentBlock());
-        Value inside =
-            b.compare(arith::CmpIPredicate::slt, args.front(), rows);
+        Value inside = b.compare(arith::CmpIPredicate::slt, args.front(), rows);
         auto same = scf::IfOp::create(b, TypeRange{b.getI1Type()}, inside,
                                       /*withElseRegion=*/true);
         {
@@ -83,8 +82,8 @@ void pquant::emitExpertLinear(KernelBuilder &b, const KernelSpec &spec,
   Value input = args[0], scale = args[1], index = args[2], weight = args[3],
         rowSum = args[4], weightScale = args[5], output = args[6];
   Value rows = b.dim(output, 0), outputs = b.dim(output, 1);
-  Value bytes = b.mul(b.mul(b.ceilDiv(outputs, kBlockRows), kBlockRows),
-                      b.dim(input, 1));
+  Value bytes =
+      b.mul(b.mul(b.ceilDiv(outputs, kBlockRows), kBlockRows), b.dim(input, 1));
   scf::WhileOp::create(
       b, TypeRange{b.getIndexType()}, ValueRange{b.index(0)},
       [&](OpBuilder &, Location, ValueRange position) {
@@ -101,8 +100,7 @@ void pquant::emitExpertLinear(KernelBuilder &b, const KernelSpec &spec,
         Value expert = b.load(index, m);
         Value end = findRunEnd(b, index, m, expert, rows);
         Value count = b.sub(end, m);
-        Value e =
-            arith::IndexCastOp::create(b, b.getIndexType(), expert);
+        Value e = arith::IndexCastOp::create(b, b.getIndexType(), expert);
         func::CallOp::create(
             b, kernel,
             ValueRange{sliceRows(b, input, m, count),

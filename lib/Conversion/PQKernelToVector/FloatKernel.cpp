@@ -55,8 +55,8 @@ static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
         for (int64_t i = 0; i < rows; ++i) {
           Value x = b.splat(b.load(args.input, {b.add(m, i), k}), kBlockRows);
           for (int64_t j = 0; j < blocks; ++j)
-            sums.push_back(b.multiplyAdd(x, weights[j],
-                                         carried[i * blocks + j], fused));
+            sums.push_back(
+                b.multiplyAdd(x, weights[j], carried[i * blocks + j], fused));
         }
         return sums;
       });
@@ -79,18 +79,18 @@ void pquant::emitFloatLinear(KernelBuilder &b, const KernelSpec &spec,
   auto matrix = [&] {
     Value grain = b.index(tiles.rowBlocks.front());
     b.parallel(args.blocks, grain, [&](Value begin, Value end) {
-      b.forEachTile(begin, end, tiles.rowBlocks, [&](int64_t blocks,
-                                                     Value block) {
-        b.forEachTile(
-            b.index(0), args.rows, tiles.rows, [&](int64_t rows, Value m) {
-              SmallVector<Value> sums =
-                  emitTile(b, args, fused, m, rows, block, blocks);
-              for (int64_t i = 0; i < rows; ++i)
-                for (int64_t j = 0; j < blocks; ++j)
-                  emitEpilogue(b, args, Correction::None, b.add(m, i),
-                               b.add(block, j), sums[i * blocks + j]);
-            });
-      });
+      b.forEachTile(
+          begin, end, tiles.rowBlocks, [&](int64_t blocks, Value block) {
+            b.forEachTile(
+                b.index(0), args.rows, tiles.rows, [&](int64_t rows, Value m) {
+                  SmallVector<Value> sums =
+                      emitTile(b, args, fused, m, rows, block, blocks);
+                  for (int64_t i = 0; i < rows; ++i)
+                    for (int64_t j = 0; j < blocks; ++j)
+                      emitEpilogue(b, args, Correction::None, b.add(m, i),
+                                   b.add(block, j), sums[i * blocks + j]);
+                });
+          });
     });
   };
   emitByRows(b, args, vector, matrix);

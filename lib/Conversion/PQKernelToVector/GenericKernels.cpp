@@ -41,8 +41,7 @@ static void emitGenericBinary(KernelBuilder &b, const KernelSpec &spec,
           Value bits = b.loadBytes(args.weight, at, words);
           Value sum = acc.front();
           for (int64_t i = 0; i < 32; ++i) {
-            Value mask =
-                b.shiftRightArithmetic(b.shiftLeft(bits, 31 - i), 31);
+            Value mask = b.shiftRightArithmetic(b.shiftLeft(bits, 31 - i), 31);
             Value q = broadcastActivation(b, args.input, m, b.add(k, i));
             sum = b.add(sum, b.bitAnd(mask, q));
           }
@@ -62,20 +61,20 @@ static void emitGenericInt8(KernelBuilder &b, const KernelSpec &spec,
   plan.blockBytes = 16;
   plan.dot = [&](Value m, Value, Value block, int64_t) {
     Value base = b.mul(b.mul(block, args.columns), 16);
-    return b.forLoop(
-        b.index(0), args.columns, 4, b.constant(words, 0),
-        [&](Value k, ValueRange acc) {
-          Value at = b.add(base, b.mul(k, 16));
-          Value bytes = b.loadBytes(args.weight, at, words);
-          Value sum = acc.front();
-          for (int64_t i = 0; i < 4; ++i) {
-            Value weight =
-                b.shiftRightArithmetic(b.shiftLeft(bytes, 24 - 8 * i), 24);
-            Value q = broadcastActivation(b, args.input, m, b.add(k, i));
-            sum = b.add(sum, b.mul(weight, q));
-          }
-          return SmallVector<Value>{sum};
-        });
+    return b.forLoop(b.index(0), args.columns, 4, b.constant(words, 0),
+                     [&](Value k, ValueRange acc) {
+                       Value at = b.add(base, b.mul(k, 16));
+                       Value bytes = b.loadBytes(args.weight, at, words);
+                       Value sum = acc.front();
+                       for (int64_t i = 0; i < 4; ++i) {
+                         Value weight = b.shiftRightArithmetic(
+                             b.shiftLeft(bytes, 24 - 8 * i), 24);
+                         Value q =
+                             broadcastActivation(b, args.input, m, b.add(k, i));
+                         sum = b.add(sum, b.mul(weight, q));
+                       }
+                       return SmallVector<Value>{sum};
+                     });
   };
   emitGemv(b, args, Correction::None, plan);
 }

@@ -26,7 +26,9 @@ VectorType KernelBuilder::vec(int64_t lanes, Type element) {
 VectorType KernelBuilder::veci(int64_t lanes, unsigned bits) {
   return vec(lanes, getIntegerType(bits));
 }
-VectorType KernelBuilder::vecf(int64_t lanes) { return vec(lanes, getF32Type()); }
+VectorType KernelBuilder::vecf(int64_t lanes) {
+  return vec(lanes, getF32Type());
+}
 
 Value KernelBuilder::index(int64_t value) {
   return arith::ConstantIndexOp::create(*this, value);
@@ -39,9 +41,8 @@ Value KernelBuilder::f32(const llvm::APFloat &value) {
 Value KernelBuilder::constant(Type type, int64_t value) {
   TypedAttr attr;
   if (auto vector = dyn_cast<VectorType>(type)) {
-    attr = DenseElementsAttr::get(
-        vector, ArrayRef<Attribute>{
-                    getIntegerAttr(vector.getElementType(), value)});
+    attr = DenseElementsAttr::get(vector, ArrayRef<Attribute>{getIntegerAttr(
+                                              vector.getElementType(), value)});
     return arith::ConstantOp::create(*this, attr);
   }
   return arith::ConstantOp::create(*this, getIntegerAttr(type, value));
@@ -91,9 +92,10 @@ Value KernelBuilder::bitXor(Value a, Value b) {
   return arith::XOrIOp::create(*this, a, b);
 }
 Value KernelBuilder::shiftLeft(Value a, int64_t bits) {
-  return bits == 0 ? a
-                   : arith::ShLIOp::create(*this, a, constant(a.getType(), bits))
-                         .getResult();
+  return bits == 0
+             ? a
+             : arith::ShLIOp::create(*this, a, constant(a.getType(), bits))
+                   .getResult();
 }
 Value KernelBuilder::shiftRightLogical(Value a, int64_t bits) {
   return bits == 0
@@ -113,8 +115,7 @@ Value KernelBuilder::min(Value a, Value b) {
 Value KernelBuilder::max(Value a, Value b) {
   return arith::MaxSIOp::create(*this, a, b);
 }
-Value KernelBuilder::compare(arith::CmpIPredicate predicate, Value a,
-                             Value b) {
+Value KernelBuilder::compare(arith::CmpIPredicate predicate, Value a, Value b) {
   return arith::CmpIOp::create(*this, predicate, a, b);
 }
 Value KernelBuilder::select(Value condition, Value a, Value b) {
@@ -143,6 +144,13 @@ Value KernelBuilder::splat(Value scalar, int64_t lanes) {
 }
 Value KernelBuilder::shuffle(Value a, Value b, ArrayRef<int64_t> mask) {
   return vector::ShuffleOp::create(*this, a, b, mask);
+}
+Value KernelBuilder::maskOfFirst(Value count, int64_t lanes) {
+  VectorType type = veci(lanes, 32);
+  Value limit = arith::IndexCastOp::create(*this, getI32Type(), count);
+  Value lane =
+      laneConstant(type, llvm::to_vector(llvm::seq<int64_t>(0, lanes)));
+  return compare(arith::CmpIPredicate::slt, lane, splat(limit, lanes));
 }
 Value KernelBuilder::intrinsic(StringRef name, Type result, ValueRange args) {
   return LLVM::CallIntrinsicOp::create(*this, result, getStringAttr(name), args)
@@ -174,8 +182,7 @@ void KernelBuilder::storeVector(Value vector, Value memref,
                                 ValueRange indices) {
   vector::StoreOp::create(*this, vector, memref, indices);
 }
-void KernelBuilder::storeBytes(Value vector, Value memref,
-                               ValueRange indices) {
+void KernelBuilder::storeBytes(Value vector, Value memref, ValueRange indices) {
   storeVector(bitcast(vector, asBytes(cast<VectorType>(vector.getType()))),
               memref, indices);
 }

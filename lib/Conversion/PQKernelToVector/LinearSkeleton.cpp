@@ -11,8 +11,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "pquant/Conversion/PQKernelToVector.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "pquant/Conversion/PQKernelToVector.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -96,13 +96,11 @@ static void emitRagged(KernelBuilder &b, const LinearArgs &args, Value block,
                        llvm::function_ref<void(Value, Lanes)> body) {
   Value n = b.mul(block, kBlockRows);
   Value left = b.sub(args.outputs, n);
-  Value full =
-      b.compare(arith::CmpIPredicate::sge, left, b.index(kBlockRows));
+  Value full = b.compare(arith::CmpIPredicate::sge, left, b.index(kBlockRows));
   b.ifElse(
       full, [&] { body(n, {b, Value()}); },
       [&] {
-        Value mask = vector::CreateMaskOp::create(
-            b, b.veci(kBlockRows, 1), ValueRange{left});
+        Value mask = b.maskOfFirst(left, kBlockRows);
         body(n, {b, mask});
       });
 }
@@ -128,8 +126,8 @@ void pquant::emitEpilogue(KernelBuilder &b, const LinearArgs &args,
 static void emitGemvRow(KernelBuilder &b, const LinearArgs &args,
                         Correction fix, const GemvPlan &plan, Value m,
                         Value scratch, Value sums, Value begin, Value end) {
-  VectorType type = b.vec(
-      kBlockRows, cast<MemRefType>(sums.getType()).getElementType());
+  VectorType type =
+      b.vec(kBlockRows, cast<MemRefType>(sums.getType()).getElementType());
   Value zero = b.index(0);
   b.forEachTile(begin, end, plan.groups, [&](int64_t count, Value block) {
     SmallVector<Value> dots = plan.dot(m, scratch, block, count);
@@ -144,8 +142,8 @@ static void emitGemvRow(KernelBuilder &b, const LinearArgs &args,
   });
 }
 
-void pquant::emitGemv(KernelBuilder &b, const LinearArgs &args,
-                      Correction fix, const GemvPlan &plan) {
+void pquant::emitGemv(KernelBuilder &b, const LinearArgs &args, Correction fix,
+                      const GemvPlan &plan) {
   Value blockBytes = b.mul(b.max(args.columns, b.index(1)), plan.blockBytes);
   Value grain = b.max(b.index(plan.minimumGrain),
                       b.add(b.div(b.index(kGrainBytes - 1), blockBytes), 1));
@@ -218,16 +216,15 @@ static void emitGemmPanel(KernelBuilder &b, const LinearArgs &args,
   });
 }
 
-void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args,
-                      Correction fix, const GemmPlan &plan) {
+void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args, Correction fix,
+                      const GemmPlan &plan) {
   Value one = b.index(1);
   Value stride = b.add(b.mul(args.columns, plan.activationBytes), kRowSkew);
   Value prepared = b.heapBytes(b.mul(stride, args.rows));
   Value rowGrain = b.add(b.div(b.index(kGrainBytes), stride), 1);
   b.parallel(args.rows, rowGrain, [&](Value begin, Value end) {
-    b.forLoop(begin, end, 1, [&](Value m) {
-      plan.prepareRow(m, prepared, b.mul(m, stride));
-    });
+    b.forLoop(begin, end, 1,
+              [&](Value m) { plan.prepareRow(m, prepared, b.mul(m, stride)); });
   });
   Value products =
       b.max(b.mul(b.mul(args.columns, args.rows), kBlockRows), one);
@@ -241,7 +238,7 @@ void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args,
       panel =
           b.stackBuffer({plan.panelBytes * plan.blocks.front()}, b.getI8Type());
     b.forEachTile(begin, end, plan.blocks, [&](int64_t count, Value block) {
-      GemmPlan::Tile tile{0,      count, prepared, Value(), stride,
+      GemmPlan::Tile tile{0,     count, prepared, Value(), stride,
                           panel, block, Value(),  Value()};
       b.forLoop(b.index(0), args.rows, kRowPanel, [&](Value firstRow) {
         emitGemmPanel(b, args, fix, plan, tile, firstRow, sums);
@@ -254,7 +251,7 @@ void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args,
 void pquant::emitByRows(KernelBuilder &b, const LinearArgs &args,
                         llvm::function_ref<void()> gemv,
                         llvm::function_ref<void()> gemm) {
-  Value few = b.compare(arith::CmpIPredicate::sle, args.rows,
-                        b.index(kGemvRows));
+  Value few =
+      b.compare(arith::CmpIPredicate::sle, args.rows, b.index(kGemvRows));
   b.ifElse(few, gemv, gemm);
 }

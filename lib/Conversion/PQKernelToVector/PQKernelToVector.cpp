@@ -13,12 +13,12 @@
 
 #include "pquant/Conversion/PQKernelToVector.h"
 #include "dialects/PQKernel/PQKernelDialect.h"
-#include "pquant/Conversion/Passes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "pquant/Conversion/Passes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -105,8 +105,8 @@ static MemRefType getOperandType(MemRefType type) {
   SmallVector<int64_t> shape(type.getRank(), ShapedType::kDynamic);
   SmallVector<int64_t> strides(type.getRank(), ShapedType::kDynamic);
   strides.back() = 1;
-  auto layout = StridedLayoutAttr::get(type.getContext(),
-                                       ShapedType::kDynamic, strides);
+  auto layout =
+      StridedLayoutAttr::get(type.getContext(), ShapedType::kDynamic, strides);
   return MemRefType::get(shape, type.getElementType(), layout,
                          type.getMemorySpace());
 }
@@ -121,8 +121,8 @@ static SmallVector<Type> getArgumentTypes(MLIRContext *context,
     return getOperandType(MemRefType::get({ShapedType::kDynamic}, element));
   };
   auto mat = [&](Type element) -> Type {
-    return getOperandType(MemRefType::get(
-        {ShapedType::kDynamic, ShapedType::kDynamic}, element));
+    return getOperandType(
+        MemRefType::get({ShapedType::kDynamic, ShapedType::kDynamic}, element));
   };
   switch (kind) {
   case KernelKind::Quantize:
@@ -132,8 +132,7 @@ static SmallVector<Type> getArgumentTypes(MLIRContext *context,
   case KernelKind::Int8Linear:
     return {mat(i8), vec(f32), vec(i8), vec(i32), vec(f32), mat(f32)};
   case KernelKind::ExpertLinear:
-    return {mat(i8),  vec(f32), vec(i64), vec(i8),
-            mat(i32), mat(f32), mat(f32)};
+    return {mat(i8), vec(f32), vec(i64), vec(i8), mat(i32), mat(f32), mat(f32)};
   case KernelKind::FloatLinear:
     return {mat(f32), vec(f32), mat(f32)};
   }
@@ -169,8 +168,8 @@ func::FuncOp KernelLibrary::get(const KernelSpec &spec) {
 
   MLIRContext *context = module.getContext();
   Location loc = UnknownLoc::get(context);
-  auto type = FunctionType::get(
-      context, getArgumentTypes(context, spec.kind), {});
+  auto type =
+      FunctionType::get(context, getArgumentTypes(context, spec.kind), {});
   auto function = func::FuncOp::create(loc, name, type);
   function.setPrivate();
   function->setAttr("llvm.emit_c_interface", UnitAttr::get(context));
@@ -198,16 +197,16 @@ static std::optional<KernelSpec> getSpec(Operation *op, LevelAttr level) {
                           op.getQuantizer()};
       })
       .Case([&](pqk::BinaryLinearOp op) {
-        return KernelSpec{KernelKind::BinaryLinear, level, op.getAccumulate(),
-                          {}};
+        return KernelSpec{
+            KernelKind::BinaryLinear, level, op.getAccumulate(), {}};
       })
       .Case([&](pqk::Int8LinearOp op) {
-        return KernelSpec{KernelKind::Int8Linear, level, op.getAccumulate(),
-                          {}};
+        return KernelSpec{
+            KernelKind::Int8Linear, level, op.getAccumulate(), {}};
       })
       .Case([&](pqk::ExpertLinearOp op) {
-        return KernelSpec{KernelKind::ExpertLinear, level, op.getAccumulate(),
-                          {}};
+        return KernelSpec{
+            KernelKind::ExpertLinear, level, op.getAccumulate(), {}};
       })
       .Case([&](pqk::FloatLinearOp) {
         return KernelSpec{KernelKind::FloatLinear, level, false, {}};

@@ -16,9 +16,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "pquant/Conversion/PQKernelToVector.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "pquant/Conversion/PQKernelToVector.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -45,19 +45,19 @@ struct QuantizeRow {
 };
 } // namespace
 
-Value QuantizeRow::forColumns(Value end, Value init,
-                              llvm::function_ref<Value(Value, Value, Value)> body) {
-  Value main = b.forLoop(b.index(0), whole, lanes, init,
-                         [&](Value k, ValueRange carried) {
-                           return SmallVector<Value>{
-                               body(k, Value(), carried.front())};
-                         })
-                   .front();
+Value QuantizeRow::forColumns(
+    Value end, Value init,
+    llvm::function_ref<Value(Value, Value, Value)> body) {
+  Value main =
+      b.forLoop(b.index(0), whole, lanes, init,
+                [&](Value k, ValueRange carried) {
+                  return SmallVector<Value>{body(k, Value(), carried.front())};
+                })
+          .front();
   return b
       .forLoop(whole, end, lanes, main,
                [&](Value k, ValueRange carried) {
-                 Value mask = vector::CreateMaskOp::create(
-                     b, b.veci(lanes, 1), ValueRange{b.sub(columns, k)});
+                 Value mask = b.maskOfFirst(b.sub(columns, k), lanes);
                  return SmallVector<Value>{body(k, mask, carried.front())};
                })
       .front();
@@ -82,8 +82,8 @@ Value QuantizeRow::emitMaximum(Value m) {
         Value x = b.bitcast(loadInput(m, k, mask), bits);
         return b.max(carried, b.bitAnd(x, magnitude));
       });
-  Value result = vector::ReductionOp::create(
-      b, vector::CombiningKind::MAXSI, lanesMax);
+  Value result =
+      vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, lanesMax);
   return arith::BitcastOp::create(b, b.getF32Type(), result);
 }
 
@@ -111,8 +111,8 @@ std::pair<Value, Value> QuantizeRow::emitFactor(Value maximum) {
   llvm_unreachable("unknown formula");
 }
 
-/// clamp(roundeven(v)) as i32. The comparisons are written so that a NaN becomes
-/// `qmin`, which also keeps it away from fptosi.
+/// clamp(roundeven(v)) as i32. The comparisons are written so that a NaN
+/// becomes `qmin`, which also keeps it away from fptosi.
 Value QuantizeRow::emitRounded(Value scaled) {
   Value low = b.splat(b.f32(float(quantizer.getQmin())), lanes);
   Value high = b.splat(b.f32(float(quantizer.getQmax())), lanes);

@@ -38,9 +38,8 @@ void x86::emitTransposedRow(KernelBuilder &b, Value input, Value m,
 }
 
 /// Byte offsets of the first lines of `count` blocks from `block`.
-static SmallVector<Value> blockOffsets(KernelBuilder &b,
-                                       const LinearArgs &args, Value block,
-                                       int64_t count) {
+static SmallVector<Value> blockOffsets(KernelBuilder &b, const LinearArgs &args,
+                                       Value block, int64_t count) {
   SmallVector<Value> offsets;
   for (int64_t i = 0; i < count; ++i)
     offsets.push_back(b.mul(b.mul(b.add(block, i), args.columns), 2));
@@ -62,8 +61,8 @@ static void emitPanel(KernelBuilder &b, const LinearArgs &args, Value block,
   Value base = b.mul(b.add(b.mul(block, args.columns), k0), 2);
   Value ones = b.constant(lineType(b), 1);
   b.forLoop(b.index(0), width, 32, [&](Value k) {
-    Value line = b.loadBytes(args.weight, b.add(base, b.mul(k, 2)),
-                             b.veci(32, 16));
+    Value line =
+        b.loadBytes(args.weight, b.add(base, b.mul(k, 2)), b.veci(32, 16));
     for (int64_t j = 0; j < 8; ++j) {
       Value bits = b.bitcast(b.shiftRightLogical(line, j), lineType(b));
       b.storeVector(b.bitAnd(bits, ones), panel,
@@ -126,14 +125,13 @@ static SmallVector<Value> emitAndDot(KernelBuilder &b, const LinearArgs &args,
       b.index(0), args.columns, 32, init, [&](Value k, ValueRange acc) {
         SmallVector<Value> lines, next(acc);
         for (Value offset : offsets)
-          lines.push_back(
-              loadLine(b, args.weight, b.add(offset, b.mul(k, 2))));
+          lines.push_back(loadLine(b, args.weight, b.add(offset, b.mul(k, 2))));
         for (int64_t j = 0; j < 8; ++j) {
           Value mask = b.constant(lineType(b), int64_t(int8_t(1u << j)));
           Value x = b.broadcastWord(scratch, b.add(k, 4 * j), 32, 16);
           for (int64_t i = 0; i < count; ++i)
-            next[8 * i + j] = x86::emitDotProduct(
-                b, acc[8 * i + j], b.bitAnd(lines[i], mask), x);
+            next[8 * i + j] = x86::emitDotProduct(b, acc[8 * i + j],
+                                                  b.bitAnd(lines[i], mask), x);
         }
         return next;
       });
@@ -171,11 +169,11 @@ void x86::emitBinaryAnd(KernelBuilder &b, const KernelSpec &spec,
 // Matrix-vector, look-up
 //===----------------------------------------------------------------------===//
 //
-// Four weights are a nibble, and a nibble selects one of the 16 sums of its four
-// activations. Byte i of a word holds columns 8i .. 8i+7: its low nibble h = 0
-// selects from the table of columns 8i .. 8i+3, its high nibble h = 1 from that
-// of 8i+4 .. 8i+7. So one 64-byte vector of four 16-entry tables serves the same
-// nibble of all 64 bytes of a line: vpermb's index is 16i + nibble.
+// Four weights are a nibble, and a nibble selects one of the 16 sums of its
+// four activations. Byte i of a word holds columns 8i .. 8i+7: its low nibble h
+// = 0 selects from the table of columns 8i .. 8i+3, its high nibble h = 1 from
+// that of 8i+4 .. 8i+7. So one 64-byte vector of four 16-entry tables serves
+// the same nibble of all 64 bytes of a line: vpermb's index is 16i + nibble.
 //
 // A sum s is in [-512, 508]; s + 512 is split as 32 hi + lo with 5 bits each,
 // and vpdpbusd adds the four bytes of a lane times 1 and 32. The bias makes
@@ -198,8 +196,8 @@ static void emitTables(KernelBuilder &b, const LinearArgs &args, Value m,
     Value base = b.mul(k, 8);
     for (int64_t h = 0; h < 2; ++h)
       for (int64_t i = 0; i < 4; ++i) {
-        Value x = b.broadcastWord(args.input, {m, b.add(k, 8 * i + 4 * h)},
-                                  32, 16);
+        Value x =
+            b.broadcastWord(args.input, {m, b.add(k, 8 * i + 4 * h)}, 32, 16);
         Value sum = x86::emitDotProduct(b, bias, pattern, x);
         int64_t at = 128 * h + 16 * i;
         b.storeVector(b.truncate(b.bitAnd(sum, low), bytes), scratch,
@@ -242,8 +240,8 @@ static void emitLookupLine(KernelBuilder &b, const LookupConstants &constants,
   for (int64_t h = 0; h < 2; ++h) {
     Value nibbles = b.bitcast(
         b.shiftRightLogical(b.bitcast(line, b.veci(32, 16)), 4 * h), type);
-    Value index = b.bitOr(b.bitAnd(nibbles, constants.nibble),
-                          constants.subTable);
+    Value index =
+        b.bitOr(b.bitAnd(nibbles, constants.nibble), constants.subTable);
     auto lookUp = [&](Value table) {
       return b.intrinsic("llvm.x86.avx512.permvar.qi.512", type,
                          {table, index});
@@ -258,8 +256,8 @@ static SmallVector<Value> emitLookupDot(KernelBuilder &b,
                                         Value block, int64_t count) {
   VectorType sumType = b.veci(kBlockRows, 32);
   LookupConstants constants(b);
-  Value bias = arith::IndexCastOp::create(
-      b, b.getI32Type(), b.mul(args.columns, -128));
+  Value bias =
+      arith::IndexCastOp::create(b, b.getI32Type(), b.mul(args.columns, -128));
   SmallVector<Value> offsets = blockOffsets(b, args, block, count);
   int64_t chains = count == 1 ? 4 : 1;
   SmallVector<Value> init(count * chains, b.constant(sumType, 0));
@@ -269,14 +267,12 @@ static SmallVector<Value> emitLookupDot(KernelBuilder &b,
       b.index(0), args.columns, 32, init, [&](Value k, ValueRange acc) {
         SmallVector<Value> tables, next(acc);
         for (int64_t i = 0; i < 4; ++i)
-          tables.push_back(b.loadVector(
-              scratch, b.add(b.mul(k, 8), 64 * i), lineType(b)));
+          tables.push_back(
+              b.loadVector(scratch, b.add(b.mul(k, 8), 64 * i), lineType(b)));
         for (int64_t i = 0; i < count; ++i) {
-          Value line =
-              loadLine(b, args.weight, b.add(offsets[i], b.mul(k, 2)));
-          emitLookupLine(
-              b, constants, line, tables,
-              MutableArrayRef(next).slice(i * chains, chains));
+          Value line = loadLine(b, args.weight, b.add(offsets[i], b.mul(k, 2)));
+          emitLookupLine(b, constants, line, tables,
+                         MutableArrayRef(next).slice(i * chains, chains));
         }
         return next;
       });

@@ -23,15 +23,13 @@ static void emitWideRow(KernelBuilder &b, const LinearArgs &args, Value m,
                         Value to, Value offset) {
   b.forLoop(b.index(0), args.columns, 16, [&](Value k) {
     Value row = b.loadVector(args.input, {m, k}, b.veci(16, 8));
-    b.storeBytes(b.extend(row, b.veci(16, 16)), to,
-                 b.add(offset, b.mul(k, 2)));
+    b.storeBytes(b.extend(row, b.veci(16, 16)), to, b.add(offset, b.mul(k, 2)));
   });
 }
 
 /// The quarters of the line of columns k .. k+3 of a block.
-static SmallVector<Value> loadQuarters(KernelBuilder &b,
-                                       const LinearArgs &args, Value base,
-                                       Value k) {
+static SmallVector<Value> loadQuarters(KernelBuilder &b, const LinearArgs &args,
+                                       Value base, Value k) {
   SmallVector<Value> quarters;
   for (int64_t i = 0; i < kQuarters; ++i) {
     Value at = b.add(b.add(base, b.mul(k, 16)), 16 * i);
@@ -47,8 +45,8 @@ static Value loadActivations(KernelBuilder &b, Value memory, Value at) {
 }
 
 static Value emitMadd(KernelBuilder &b, Value acc, Value weights, Value x) {
-  return b.add(acc, b.intrinsic("llvm.x86.avx2.pmadd.wd", b.veci(8, 32),
-                                {weights, x}));
+  return b.add(
+      acc, b.intrinsic("llvm.x86.avx2.pmadd.wd", b.veci(8, 32), {weights, x}));
 }
 
 /// The sums of 16 rows from those of four quarters, two lanes a row.
@@ -56,8 +54,7 @@ static Value emitRowSums(KernelBuilder &b, ValueRange quarters) {
   static constexpr int64_t even[] = {0, 2, 4, 6, 8, 10, 12, 14};
   static constexpr int64_t odd[] = {1, 3, 5, 7, 9, 11, 13, 15};
   auto pair = [&](Value first, Value second) {
-    return b.add(b.shuffle(first, second, even),
-                 b.shuffle(first, second, odd));
+    return b.add(b.shuffle(first, second, even), b.shuffle(first, second, odd));
   };
   return b.shuffle(pair(quarters[0], quarters[1]),
                    pair(quarters[2], quarters[3]),
@@ -106,10 +103,8 @@ static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
   SmallVector<Value> rows;
   for (int64_t i = 0; i < tile.rows; ++i)
     rows.push_back(b.add(tile.rowOffset, b.mul(tile.rowStride, i)));
-  Value base =
-      b.mul(b.add(b.mul(tile.block, args.columns), tile.k0), 16);
-  SmallVector<Value> init(kQuarters * tile.rows,
-                          b.constant(b.veci(8, 32), 0));
+  Value base = b.mul(b.add(b.mul(tile.block, args.columns), tile.k0), 16);
+  SmallVector<Value> init(kQuarters * tile.rows, b.constant(b.veci(8, 32), 0));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), tile.width, 4, init, [&](Value k, ValueRange carried) {
         SmallVector<Value> weights = loadQuarters(b, args, base, k);
@@ -150,6 +145,5 @@ void x86::emitInt8Madd(KernelBuilder &b, const KernelSpec &spec,
                        ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
   emitByRows(
-      b, args, [&] { emitInt8Gemv(b, args); },
-      [&] { emitInt8Gemm(b, args); });
+      b, args, [&] { emitInt8Gemv(b, args); }, [&] { emitInt8Gemm(b, args); });
 }

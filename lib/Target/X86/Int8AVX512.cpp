@@ -48,15 +48,14 @@ static SmallVector<Value> emitDot(KernelBuilder &b, const LinearArgs &args,
   SmallVector<Value> init(count * unroll,
                           b.constant(b.veci(kBlockRows, 32), 0));
   SmallVector<Value> sums = b.forLoop(
-      b.index(0), args.columns, 4 * unroll, init,
-      [&](Value k, ValueRange acc) {
+      b.index(0), args.columns, 4 * unroll, init, [&](Value k, ValueRange acc) {
         SmallVector<Value> next;
         for (int64_t u = 0; u < unroll; ++u) {
           Value at = b.add(k, 4 * u);
           Value x = b.broadcastWord(scratch, at, 32, 16);
           for (Value base : bases)
-            next.push_back(x86::emitDotProduct(
-                b, acc[next.size()], x, loadWeights(b, args, base, at)));
+            next.push_back(x86::emitDotProduct(b, acc[next.size()], x,
+                                               loadWeights(b, args, base, at)));
         }
         return next;
       });
@@ -116,6 +115,5 @@ void x86::emitInt8Vnni(KernelBuilder &b, const KernelSpec &spec,
                        ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
   emitByRows(
-      b, args, [&] { emitInt8Gemv(b, args); },
-      [&] { emitInt8Gemm(b, args); });
+      b, args, [&] { emitInt8Gemv(b, args); }, [&] { emitInt8Gemm(b, args); });
 }

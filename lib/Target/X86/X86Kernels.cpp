@@ -7,13 +7,13 @@
 
 #include "X86Kernels.h"
 #include "dialects/PQKernel/PQKernelDialect.h"
-#include "pquant/Target/Passes.h"
-#include "pquant/Target/X86.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "pquant/Target/Passes.h"
+#include "pquant/Target/X86.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -27,7 +27,7 @@ SmallVector<KernelRow> x86::getKernels() {
   SmallVector<KernelRow> rows = {
       {KernelKind::BinaryLinear, "avx512vbmi", emitBinaryLookup},
       {KernelKind::BinaryLinear, "avx512vnni", emitBinaryAnd},
-      {KernelKind::BinaryLinear, "avx2", emitBinaryMadd},
+      {KernelKind::BinaryLinear, "avx2", emitBinaryShuffle},
       {KernelKind::Int8Linear, "avx512vnni", emitInt8Vnni},
       {KernelKind::Int8Linear, "avx2", emitInt8Madd},
   };

@@ -19,11 +19,11 @@ inline constexpr int64_t kPrefetchBytes = 512;
 void emitBinaryAnd(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
                    KernelGetter kernels);
 /// 1-bit: table look-up by vpermb. Needs avx512vbmi and avx512vnni.
-void emitBinaryLookup(KernelBuilder &b, const KernelSpec &spec,
-                      ValueRange args, KernelGetter kernels);
-/// 1-bit: AND with bit masks, vpmaddubsw. Needs avx2.
-void emitBinaryMadd(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
-                    KernelGetter kernels);
+void emitBinaryLookup(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
+                      KernelGetter kernels);
+/// 1-bit: table look-up by vpshufb; vpmaddubsw for many rows. Needs avx2.
+void emitBinaryShuffle(KernelBuilder &b, const KernelSpec &spec,
+                       ValueRange args, KernelGetter kernels);
 /// INT8: vpdpbusd on biased activations. Needs avx512vnni.
 void emitInt8Vnni(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
                   KernelGetter kernels);

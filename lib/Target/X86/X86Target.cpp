@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "pquant/Target/X86.h"
 #include "mlir/IR/DialectRegistry.h"
+#include "pquant/Target/X86.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/TargetParser/X86TargetParser.h"
 
@@ -45,8 +45,7 @@ static LevelAttr getCpuLevel(MLIRContext *context, StringRef cpu) {
     bits = 512;
   else if (llvm::is_contained(features, "avx2"))
     bits = 256;
-  return LevelAttr::get(context, cpu, cpu, "", llvm::join(features, ","),
-                        bits);
+  return LevelAttr::get(context, cpu, cpu, "", llvm::join(features, ","), bits);
 }
 
 FailureOr<TargetAttr> x86::makeX86Target(Location loc, StringRef triple,
@@ -58,8 +57,7 @@ FailureOr<TargetAttr> x86::makeX86Target(Location loc, StringRef triple,
   for (LevelAttr level : levels)
     if (level.getName() == only)
       return TargetAttr::get(context, triple, level);
-  if (llvm::X86::parseArchX86(only, /*Only64Bit=*/true) !=
-      llvm::X86::CK_None)
+  if (llvm::X86::parseArchX86(only, /*Only64Bit=*/true) != llvm::X86::CK_None)
     return TargetAttr::get(context, triple, getCpuLevel(context, only));
   std::string names = llvm::join(
       llvm::map_range(levels, [](LevelAttr level) { return level.getName(); }),

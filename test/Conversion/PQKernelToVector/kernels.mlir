@@ -29,7 +29,7 @@ func.func @decoder_step(%x: memref<2x4xf32>, %q: memref<2x64xi8>, %s: memref<2xf
 // CHECK-LABEL: func.func private @pqk_quantize_div_generic(
 // CHECK:         pqk.parallel
 // CHECK:           vector.load %{{.+}}, vector<4xf32>
-// CHECK:           vector.create_mask
+// CHECK:           arith.cmpi slt, %{{.+}} : vector<4xi32>
 // CHECK:           vector.reduction <maxsi>
 // CHECK:           arith.divf %{{.+}} : vector<4xf32>
 // CHECK:           math.roundeven

@@ -1,10 +1,9 @@
 // The machine code of the inner loops: the instructions they are built around, in the expected numbers, and no spills.
 
-// RUN: pquant-opt %s --pquant-x86-kernels --canonicalize --cse --pquant-convert-pqkernel-to-llvm --convert-scf-to-cf \
-// RUN:     --expand-strided-metadata --lower-affine --convert-vector-to-llvm \
-// RUN:     --finalize-memref-to-llvm=use-generic-functions --convert-to-llvm --reconcile-unrealized-casts \
-// RUN:   | mlir-translate --allow-unregistered-dialect --mlir-to-llvmir | opt -O2 -S | llc -O3 -o %t.s
-// RUN: %python %S/Inputs/inner_loops.py vpermb vpternlogq vpdpbusd vpandq vpmaddubsw vpmaddwd prefetcht0 \
+// RUN: pquant-opt %s --pquant-x86-kernels --canonicalize --cse --pquant-llvm-pipeline \
+// RUN:   | mlir-translate --allow-unregistered-dialect --mlir-to-llvmir \
+// RUN:   | opt -O2 -mtriple=x86_64-unknown-linux-gnu | llc -O3 -o %t.s
+// RUN: %python %S/Inputs/inner_loops.py vpermb vpternlogq vpdpbusd vpandq vpshufb vpmaddubsw vpmaddwd prefetcht0 \
 // RUN:     < %t.s | FileCheck %s
 
 #avx2 = #pquant.level<"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma", vector_bits = 256>
@@ -38,8 +37,9 @@ func.func @vnni(%q: memref<?x?xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: me
   return
 }
 
-// Half a line of eight bits.
-// CHECK: pqk_binary_linear_avx2_parallel: {{.*}} vpmaddubsw=8 {{.*}} stack=0
+// Four half lines: four shuffles to transpose them, two look-ups for each of eight nibbles. Then 16 outputs x 4 rows.
+// CHECK: pqk_binary_linear_avx2_parallel: {{.*}} vpshufb=20 {{.*}} stack=0
+// CHECK: pqk_binary_linear_avx2_{{.*}} vpmaddubsw=8 {{.*}} stack=0
 // Two lines, four quarters each.
 // CHECK: pqk_int8_linear_avx2_parallel: {{.*}} vpmaddwd=8 {{.*}} stack=0
 func.func @madd(%q: memref<?x?xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<?xi8>, %ws: memref<?xf32>,

@@ -76,7 +76,7 @@ func.func @linears_vbmi(%x: memref<?x?xf32>, %q: memref<?x?xi8>, %s: memref<?xf3
 // GENERIC-LABEL: func.func private @pqk_binary_linear_avx2(
 
 // AVX2-LABEL:    func.func private @pqk_binary_linear_avx2(
-// AVX2:            llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"
+// AVX2:            llvm.call_intrinsic "llvm.x86.avx2.pshuf.b"
 // AVX2-NOT:        avx512
 // AVX2-LABEL:    func.func private @pqk_int8_linear_avx2(
 // AVX2:            llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"

@@ -34,7 +34,7 @@ def main():
             continue
         counts = [sum(text.split()[0] == name for text in body) for name in wanted]
         if any(counts):
-            stack = sum("(%rsp" in text or "(%rbp" in text for text in body)
+            stack = sum("(%rsp" in text for text in body)
             print(f"{function}:", *(f"{n}={c}" for n, c in zip(wanted, counts)), f"stack={stack}")
 
 
