@@ -74,6 +74,9 @@ void CloneLevelsPass::runOnOperation() {
       auto clone = cast<func::FuncOp>(builder.clone(*function));
       clone.setName(cloneName(function.getName(), level));
       setLevel(clone, level);
+      // What the interface says has been read; code has no names.
+      clone.removeArgAttrsAttr();
+      clone.removeResAttrsAttr();
       clone.walk([&](func::CallOp call) {
         if (defined.contains(call.getCallee()))
           call.setCallee(cloneName(call.getCallee(), level));

@@ -20,6 +20,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
@@ -148,7 +149,24 @@ static void shareOut(scf::ParallelOp op, int64_t grainWork) {
   op.erase();
 }
 
+/// Copies between buffers that are not both contiguous become linalg ops, the
+/// others stay and become memcpy.
+static void generalizeCopies(Operation *root) {
+  root->walk([](memref::CopyOp copy) {
+    auto isContiguous = [](Value value) {
+      return cast<MemRefType>(value.getType()).getLayout().isIdentity();
+    };
+    if (isContiguous(copy.getSource()) && isContiguous(copy.getTarget()))
+      return;
+    OpBuilder builder(copy);
+    linalg::makeMemRefCopyOp(builder, copy.getLoc(), copy.getSource(),
+                             copy.getTarget());
+    copy.erase();
+  });
+}
+
 void LinalgToLoopsPass::runOnOperation() {
+  generalizeCopies(getOperation());
   SmallVector<linalg::LinalgOp> ops;
   getOperation()->walk([&](linalg::LinalgOp op) { ops.push_back(op); });
   IRRewriter rewriter(&getContext());
