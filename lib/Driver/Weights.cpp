@@ -13,6 +13,7 @@
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "pquant/Support/Constants.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -32,8 +33,11 @@ FailureOr<uint64_t> pquant::writeWeights(ModuleOp module, raw_ostream &os) {
     Attribute value = *global.getInitialValue();
     ArrayRef<char> bytes = getConstantBytes(value);
     uint64_t size = global.getType().getNumElements() *
-                    (global.getType().getElementTypeBitWidth() / 8);
-    if (isSplatConstant(value)) {
+                    llvm::divideCeil(global.getType().getElementTypeBitWidth(), 8);
+    if (std::optional<BitReader> bits = BitReader::get(value)) {
+      for (uint64_t i = 0; i < size; ++i)
+        os << static_cast<char>((*bits)[i]);
+    } else if (isSplatConstant(value)) {
       for (uint64_t at = 0; at < size; at += bytes.size())
         os.write(bytes.data(), bytes.size());
     } else if (bytes.size() == size) {

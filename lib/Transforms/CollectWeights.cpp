@@ -33,14 +33,16 @@ struct CollectWeightsPass : pquant::impl::CollectWeightsPassBase<CollectWeightsP
 };
 } // namespace
 
-/// Bytes of a global in memory; i1 and index are not stored in the blob.
+/// Bytes of a global in memory, i1 a byte each; none where it stays a global.
 static std::optional<int64_t> blobBytes(memref::GlobalOp global) {
   MemRefType type = global.getType();
   if (!global.getConstant() || !global.getInitialValue() ||
       !type.hasStaticShape() || !type.getElementType().isIntOrFloat() ||
-      type.getElementTypeBitWidth() % 8 != 0)
+      (type.getElementTypeBitWidth() % 8 != 0 &&
+       !type.getElementType().isInteger(1)))
     return std::nullopt;
-  return type.getNumElements() * (type.getElementTypeBitWidth() / 8);
+  return type.getNumElements() *
+         llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }
 
 /// Gives every function with a body the weight base as its first argument and
@@ -72,7 +74,10 @@ void CollectWeightsPass::runOnOperation() {
   DenseMap<StringAttr, memref::GlobalOp> moved;
   for (auto global : module.getOps<memref::GlobalOp>()) {
     std::optional<int64_t> bytes = blobBytes(global);
-    if (!bytes || *bytes < minBytes)
+    // A resource goes to the blob whatever its size: LLVM constants are made of
+    // inline elements only.
+    if (!bytes || (*bytes < minBytes && !isa<DenseResourceElementsAttr>(
+                                             *global.getInitialValue())))
       continue;
     global->setAttr("pquant.offset",
                     IntegerAttr::get(IntegerType::get(context, 64), end));
