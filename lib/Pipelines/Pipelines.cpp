@@ -106,6 +106,7 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
 void pquant::buildLLVMPipeline(OpPassManager &pm) {
   pm.addPass(createConvertPQKernelToLLVMPass());
   pm.addPass(createConvertVectorToSCFPass());
+  pm.addPass(createExpandReshapesPass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());

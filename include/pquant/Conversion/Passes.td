@@ -94,6 +94,21 @@ def ExpandMathPass : Pass<"pquant-expand-math"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
+def ExpandReshapesPass : Pass<"pquant-expand-reshapes"> {
+  let summary = "memref.expand_shape to memref.reinterpret_cast";
+  let description = [{
+    Replaces every `memref.expand_shape` by a `memref.reinterpret_cast` with the sizes that the op states and the strides
+    that follow, several dynamic sizes in one group included, which upstream's `expand-strided-metadata` does not take.
+
+    ```
+    %1 = memref.expand_shape %0 [[0, 1], [2]] output_shape [%b, %s, 128] : memref<?x128xf32> into memref<?x?x128xf32>
+    // becomes
+    %1 = memref.reinterpret_cast %base to offset: [0], sizes: [%b, %s, 128], strides: [%stride, 128, 1]
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def LinalgToLoopsPass : Pass<"pquant-linalg-to-loops"> {
   let summary = "linalg on memrefs to loops, shared out between threads";
   let description = [{
