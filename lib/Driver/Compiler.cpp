@@ -20,6 +20,7 @@
 #include "pquant/Frontend/ONNX.h"
 #include "pquant/InitAll.h"
 #include "pquant/Target/X86.h"
+#include "pquant/Transforms/RaiseSummary.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AsmState.h"
@@ -217,6 +218,9 @@ LogicalResult Compilation::finishPhase(Phase phase) {
       if (function.isPublic())
         function->setAttr("llvm.emit_c_interface", builder.getUnitAttr());
   }
+  if (phase == Phase::Raised)
+    llvm::errs() << options.input << ": "
+                 << summarizeRaising(*module).getHeadline() << "\n";
   if (phase == Phase::Packed)
     model.readLinears(*module);
   return options.dumpPhases.empty() ? success() : dump(phase);
