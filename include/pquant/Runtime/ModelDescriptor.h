@@ -68,7 +68,7 @@ typedef struct PQuantMemRef {
 /// Runs one entry point on one instruction set. `weights` is the base of the
 /// weight blob; `args` holds pointers to one PQuantMemRef per input; `results`
 /// pointers to one PQuantMemRef per output, which the function fills. Result
-/// buffers belong to the caller (free by pquant_rt_free of `allocated`).
+/// buffers belong to the caller: the runtime frees them with the results.
 typedef void (*PQuantEntryFn)(const void *weights, PQuantMemRef *const *args,
                               PQuantMemRef *const *results);
 
