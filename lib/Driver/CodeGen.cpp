@@ -14,14 +14,19 @@
 #include "CodeGen.h"
 #include "OutputFile.h"
 
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
 #include "llvm/TargetParser/Triple.h"
+#include "llvm/Transforms/Utils/SplitModule.h"
+#include <atomic>
 
 using namespace pquant;
 
@@ -54,8 +59,11 @@ void pquant::optimizeModule(llvm::Module &module,
   llvm::CGSCCAnalysisManager graph;
   llvm::ModuleAnalysisManager modules;
   llvm::PipelineTuningOptions tuning;
+  // Elementwise loops want vectors; kernels come vectorised and unrolled.
   tuning.LoopVectorization = true;
-  tuning.SLPVectorization = true;
+  tuning.SLPVectorization = false;
+  tuning.LoopUnrolling = false;
+  tuning.LoopInterleaving = false;
   llvm::PassBuilder builder(&machine, tuning);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(graph);
@@ -77,4 +85,41 @@ LogicalResult pquant::emitCode(llvm::Module &module,
                        "' cannot emit this kind of file");
   passes.run(module);
   return success();
+}
+
+/// One part, in a context of its own.
+static LogicalResult emitPart(StringRef bitcode, StringRef triple,
+                              llvm::raw_pwrite_stream &os) {
+  llvm::LLVMContext context;
+  llvm::Expected<std::unique_ptr<llvm::Module>> module =
+      llvm::parseBitcodeFile(llvm::MemoryBufferRef(bitcode, "part"), context);
+  if (!module)
+    return reportError(llvm::toString(module.takeError()));
+  FailureOr<std::unique_ptr<llvm::TargetMachine>> machine =
+      createTargetMachine(triple);
+  if (failed(machine))
+    return failure();
+  optimizeModule(**module, **machine);
+  return emitCode(**module, **machine, os, /*assembly=*/false);
+}
+
+LogicalResult pquant::emitParts(llvm::Module &module, StringRef triple,
+                                ArrayRef<llvm::raw_pwrite_stream *> parts) {
+  SmallVector<SmallString<0>> bitcode;
+  llvm::SplitModule(
+      module, parts.size(),
+      [&](std::unique_ptr<llvm::Module> part) {
+        llvm::raw_svector_ostream os(bitcode.emplace_back());
+        llvm::WriteBitcodeToFile(*part, os);
+      },
+      /*PreserveLocals=*/false, /*RoundRobin=*/true);
+  std::atomic<bool> failedAny = false;
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(parts.size()));
+  for (size_t i = 0; i < parts.size(); ++i)
+    pool.async([&, i] {
+      if (failed(emitPart(bitcode[i], triple, *parts[i])))
+        failedAny = true;
+    });
+  pool.wait();
+  return success(!failedAny);
 }

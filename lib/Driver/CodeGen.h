@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// LLVM's optimiser and code generator for one module.
+// LLVM's optimiser and code generator, for one module or for its parts.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,6 +33,11 @@ void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);
 /// Writes an object, or assembly.
 LogicalResult emitCode(llvm::Module &module, llvm::TargetMachine &machine,
                        llvm::raw_pwrite_stream &os, bool assembly);
+
+/// Splits the module, optimises the parts on all cores and writes one object
+/// each. What the objects hold depends on the number of parts alone.
+LogicalResult emitParts(llvm::Module &module, StringRef triple,
+                        ArrayRef<llvm::raw_pwrite_stream *> parts);
 
 } // namespace pquant
 

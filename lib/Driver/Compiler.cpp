@@ -43,6 +43,9 @@
 using namespace mlir;
 using namespace pquant;
 
+/// Objects that a library's code is split into, for as many threads at most.
+static constexpr size_t kCodeParts = 8;
+
 namespace {
 /// One compile.
 class Compilation {
@@ -59,6 +62,8 @@ private:
   LogicalResult printModule();
   LogicalResult generateCode();
   LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine);
+  LogicalResult writeArtifact(llvm::Module &module,
+                              llvm::TargetMachine &machine);
   void addMain(llvm::Module &module);
   bool hasWeights() const {
     return options.emit == Emit::Object || options.emit == Emit::Static ||
@@ -280,42 +285,66 @@ void Compilation::addMain(llvm::Module &code) {
 
 LogicalResult Compilation::writeCode(llvm::Module &code,
                                      llvm::TargetMachine &machine) {
-  bool final = options.emit == Emit::Object || options.emit == Emit::Assembly ||
-               options.emit == Emit::LLVMIR;
-  auto file = OutputFile::create(options.output, final ? "" : ".o");
+  llvm::TimeRegion region(timer("codegen"));
+  auto file = OutputFile::create(options.output);
   if (failed(file))
     return failure();
+  optimizeModule(code, machine);
   if (options.emit == Emit::LLVMIR)
     code.print((*file)->stream(), nullptr);
   else if (failed(emitCode(code, machine, (*file)->stream(),
                            options.emit == Emit::Assembly)))
     return failure();
-  if (final)
-    return (*file)->keep();
-  if (failed((*file)->close()))
-    return failure();
+  return (*file)->keep();
+}
+
+LogicalResult Compilation::writeArtifact(llvm::Module &code,
+                                         llvm::TargetMachine &machine) {
+  // An archive's one object keeps its symbols local.
+  size_t numParts = options.emit == Emit::Static ? 1 : kCodeParts;
+  std::vector<std::unique_ptr<OutputFile>> files;
+  SmallVector<llvm::raw_pwrite_stream *> streams;
+  SmallVector<std::string> objects;
+  for (size_t i = 0; i < numParts; ++i) {
+    auto file = OutputFile::create(options.output, ".o");
+    if (failed(file))
+      return failure();
+    streams.push_back(&(*file)->stream());
+    objects.push_back((*file)->path().str());
+    files.push_back(std::move(*file));
+  }
+  {
+    llvm::TimeRegion region(timer("codegen"));
+    if (numParts == 1)
+      optimizeModule(code, machine);
+    if (failed(numParts == 1
+                   ? emitCode(code, machine, *streams[0], /*assembly=*/false)
+                   : emitParts(code, target.getTriple(), streams)))
+      return failure();
+  }
+  for (auto &file : files)
+    if (failed(file->close()))
+      return failure();
 
   llvm::TimeRegion region(timer("link"));
   auto artifact = OutputFile::create(options.output);
   if (failed(artifact) || failed((*artifact)->close()))
     return failure();
-  LogicalResult linked =
-      options.emit == Emit::Static
-          ? writeArchive(options, (*file)->path(), (*artifact)->path())
-          : linkArtifact(options, (*file)->path(), (*artifact)->path());
-  if (failed(linked))
+  if (options.emit != Emit::Static)
+    return failed(linkArtifact(options, objects, (*artifact)->path()))
+               ? failure()
+               : (*artifact)->keep(/*executable=*/true);
+  if (failed(writeArchive(options, objects[0], (*artifact)->path())))
     return failure();
-  if (options.emit == Emit::Static) {
-    SmallString<128> path(options.output);
-    llvm::sys::path::replace_extension(path, "h");
-    auto header = OutputFile::create(path);
-    if (failed(header))
-      return failure();
-    writeHeader(options, model, (*header)->stream());
-    if (failed((*header)->keep()))
-      return failure();
-  }
-  return (*artifact)->keep(options.emit != Emit::Static);
+  SmallString<128> path(options.output);
+  llvm::sys::path::replace_extension(path, "h");
+  auto header = OutputFile::create(path);
+  if (failed(header))
+    return failure();
+  writeHeader(options, model, (*header)->stream());
+  if (failed((*header)->keep()))
+    return failure();
+  return (*artifact)->keep();
 }
 
 LogicalResult Compilation::generateCode() {
@@ -323,7 +352,6 @@ LogicalResult Compilation::generateCode() {
       createTargetMachine(target.getTriple());
   if (failed(machine))
     return failure();
-  llvm::LLVMContext llvmContext;
   std::unique_ptr<OutputFile> weightFile;
   WeightLocation weights;
   if (auto bytes = (*module)->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
@@ -348,6 +376,7 @@ LogicalResult Compilation::generateCode() {
   if (options.emit == Emit::MLIR)
     return printModule();
 
+  llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> code =
       translateModuleToLLVMIR(*module, llvmContext, options.input);
   if (!code)
@@ -358,12 +387,10 @@ LogicalResult Compilation::generateCode() {
                       options.commandLine);
   if (options.emit == Emit::Executable)
     addMain(*code);
-  {
-    llvm::TimeRegion region(timer("optimize"));
-    optimizeModule(*code, **machine);
-  }
-  llvm::TimeRegion region(timer("codegen"));
-  return writeCode(*code, **machine);
+  bool linked = options.emit == Emit::Static ||
+                options.emit == Emit::Library ||
+                options.emit == Emit::Executable;
+  return linked ? writeArtifact(*code, **machine) : writeCode(*code, **machine);
 }
 
 LogicalResult Compilation::run() {

@@ -49,17 +49,16 @@ static FailureOr<std::string> findRuntime(const CompilerOptions &options,
 }
 
 LogicalResult pquant::linkArtifact(const CompilerOptions &options,
-                                   StringRef object, StringRef output) {
+                                   ArrayRef<std::string> objects,
+                                   StringRef output) {
   FailureOr<std::string> linker = findLinker(options);
   FailureOr<std::string> runtime = findRuntime(options, "libpquant_rt.a");
   if (failed(linker) || failed(runtime))
     return failure();
   SmallVector<std::string> arguments;
   if (options.emit == Emit::Library) {
-    arguments = {*linker,
-                 "-shared",
+    arguments = {"-shared",
                  "-Wl,-Bsymbolic",
-                 object.str(),
                  "-Wl,--whole-archive",
                  *runtime,
                  "-Wl,--no-whole-archive",
@@ -72,11 +71,13 @@ LogicalResult pquant::linkArtifact(const CompilerOptions &options,
     FailureOr<std::string> run = findRuntime(options, "libpquant_run.a");
     if (failed(run))
       return failure();
-    arguments = {*linker,         "-static-pie",  "-Wl,--gc-sections",
-                 object.str(),    *run,           *runtime,
-                 "-l:libminizip.a", "-l:libz.a",  "-l:libgomp.a",
-                 "-lm",           "-ldl",         "-lpthread"};
+    arguments = {"-static-pie", "-Wl,--gc-sections", *run,
+                 *runtime,      "-l:libminizip.a",   "-l:libz.a",
+                 "-l:libgomp.a", "-lm",              "-ldl",
+                 "-lpthread"};
   }
+  arguments.insert(arguments.begin(), objects.begin(), objects.end());
+  arguments.insert(arguments.begin(), *linker);
   arguments.insert(arguments.end(), {"-o", output.str()});
 
   SmallVector<StringRef> references(arguments.begin(), arguments.end());

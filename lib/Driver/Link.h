@@ -19,8 +19,8 @@
 namespace pquant {
 
 /// Links `object` into a shared library or an executable at `output`.
-LogicalResult linkArtifact(const CompilerOptions &options, StringRef object,
-                           StringRef output);
+LogicalResult linkArtifact(const CompilerOptions &options,
+                           ArrayRef<std::string> objects, StringRef output);
 
 /// Writes an archive of `object` and the runtime.
 LogicalResult writeArchive(const CompilerOptions &options, StringRef object,

@@ -205,18 +205,19 @@ static Constant *buildKernels(ConstantBuilder &b, TargetAttr target,
   return b.array(structs);
 }
 
-/// The weights as a section of the object, 64-byte aligned.
-static Constant *buildWeights(ConstantBuilder &b,
-                              const WeightLocation &weights) {
+/// The weights as a section of the object, 64-byte aligned. Their symbol is
+/// hidden, not local: the code may be split over several objects.
+static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
+                              StringRef prefix) {
   if (!weights.bytes)
     return b.null();
-  constexpr const char *symbol = "pquant_weight_data";
+  std::string symbol = (prefix + "_weight_data").str();
   if (!weights.path.empty()) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    os << ".section .pquant_weights,\"a\",@progbits\n.balign 64\n.local "
-       << symbol << "\n.type " << symbol << ",@object\n.size " << symbol << ", "
-       << weights.bytes << "\n"
+    os << ".section .pquant_weights,\"a\",@progbits\n.balign 64\n.globl "
+       << symbol << "\n.hidden " << symbol << "\n.type " << symbol
+       << ",@object\n.size " << symbol << ", " << weights.bytes << "\n"
        << symbol << ":\n.incbin \"";
     llvm::printEscapedString(weights.path, os);
     os << "\"\n.text\n";
@@ -251,7 +252,7 @@ void pquant::emitModelDescriptor(llvm::Module &module,
       {b.i32(PQUANT_ABI_VERSION), b.i32(levels.size()), b.text(model.name),
        b.text(producer), b.text(target.getTriple()), b.array(levels), entries,
        b.i32(model.entries.size()), b.i32(numKernels), kernels,
-       buildWeights(b, weights), b.i64(weights.bytes), b.array(linears),
+       buildWeights(b, weights, prefix), b.i64(weights.bytes), b.array(linears),
        b.i32(linears.size()), b.i32(0)}));
 
   auto *getter = llvm::Function::Create(

@@ -20,8 +20,12 @@
 
 #include "pquant/Transforms/Passes.h"
 
+#include "dialects/PQKernel/PQKernelDialect.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/IR/SymbolTable.h"
 
@@ -362,6 +366,71 @@ static void hoistConstants(Block &block) {
   }
 }
 
+/// Gives every user of an uninitialised or constant-filled tensor one of its
+/// own: a layer then makes its destinations itself.
+static void cloneDestinations(Block &block) {
+  auto isDestination = [](Operation *op) {
+    if (isa_and_nonnull<tensor::EmptyOp>(op))
+      return true;
+    auto fill = dyn_cast_or_null<linalg::FillOp>(op);
+    return fill && matchPattern(fill.value(), m_Constant()) &&
+           fill.output().getDefiningOp<tensor::EmptyOp>();
+  };
+  // From the end, so that a fill is cloned before the tensor it fills.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+    if (!isDestination(&op))
+      continue;
+    for (OpOperand &use : llvm::make_early_inc_range(op.getUses())) {
+      OpBuilder builder(block.findAncestorOpInBlock(*use.getOwner()));
+      use.set(builder.clone(op)->getResult(0));
+    }
+    op.erase();
+  }
+}
+
+/// The most linears on a path from the block's arguments to each operation.
+static DenseMap<Operation *, unsigned> computeDepths(Block &block) {
+  DenseMap<Operation *, unsigned> depths;
+  for (Operation &op : block) {
+    unsigned depth = 0;
+    for (Value operand : op.getOperands())
+      if (Operation *def = operand.getDefiningOp())
+        depth = std::max(depth, depths.lookup(def));
+    depths[&op] =
+        depth + isa<pqk::BinaryLinearOp, pqk::Int8LinearOp,
+                    pqk::ExpertLinearOp, pqk::FloatLinearOp>(op);
+  }
+  return depths;
+}
+
+/// Moves what the layers share (masks, rotation angles, sizes) to the top. CSE leaves it where the first layer uses it, and that layer then
+/// has operations that the others lack. Shared is what no linear comes before
+/// and operations of several depths use; an assertion stays before what it
+/// guards.
+static void hoistShared(Block &block) {
+  DenseMap<Operation *, unsigned> depths = computeDepths(block);
+  DenseSet<Operation *> shared;
+  for (Operation &op : llvm::reverse(block.without_terminator())) {
+    if (depths.lookup(&op) > 0)
+      continue;
+    bool hoist = op.use_empty();
+    std::optional<unsigned> depth;
+    for (Operation *user : op.getUsers()) {
+      unsigned other = depths.lookup(user);
+      hoist |= shared.contains(user) || depth.value_or(other) != other;
+      depth = other;
+    }
+    if (hoist)
+      shared.insert(&op);
+  }
+  auto first = llvm::find_if(
+      block, [&](Operation &op) { return !shared.contains(&op); });
+  for (Operation &op : llvm::make_early_inc_range(
+           llvm::make_range(first, std::prev(block.end()))))
+    if (shared.contains(&op))
+      op.moveBefore(&*first);
+}
+
 void OutlineLayersPass::runOnOperation() {
   SymbolTable symbols(getOperation());
   SmallVector<func::FuncOp> functions;
@@ -374,7 +443,11 @@ void OutlineLayersPass::runOnOperation() {
     bool captures = false;
     for (Operation &op : block)
       captures |= capturesValues(&op);
-    while (!captures) {
+    if (captures)
+      continue;
+    cloneDestinations(block);
+    hoistShared(block);
+    while (true) {
       Sequence sequence(block);
       Repetition found = sequence.findLongest(minOperations);
       if (found.count < 2)
@@ -387,7 +460,7 @@ void OutlineLayersPass::runOnOperation() {
           buildLayer(sequence, repetition, interface, function);
       symbols.insert(layer);
       replaceWindows(sequence, repetition, interface, layer);
-      function.emitRemark()
+      emitRemark(function.getLoc())
           << repetition.count << " layers of " << repetition.period
           << " operations share @" << layer.getName();
     }

@@ -34,7 +34,8 @@ static void expand(memref::ExpandShapeOp op) {
   auto source = memref::ExtractStridedMetadataOp::create(builder, loc,
                                                          op.getSrc());
   SmallVector<OpFoldResult> sizes = op.getMixedOutputShape();
-  SmallVector<OpFoldResult> strides(sizes.size());
+  // A source of rank 0 has no groups: all sizes of the result are 1.
+  SmallVector<OpFoldResult> strides(sizes.size(), builder.getIndexAttr(1));
   for (auto [dim, group] : llvm::enumerate(op.getReassociationIndices())) {
     Value stride = source.getStrides()[dim];
     for (int64_t i : llvm::reverse(group)) {
