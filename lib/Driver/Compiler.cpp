@@ -19,6 +19,7 @@
 #include "Weights.h"
 #include "pquant/Frontend/ONNX.h"
 #include "pquant/InitAll.h"
+#include "pquant/Support/Constants.h"
 #include "pquant/Target/X86.h"
 #include "pquant/Transforms/RaiseSummary.h"
 
@@ -371,6 +372,7 @@ LogicalResult Compilation::generateCode() {
       return failure();
   }
   // The weights are in their file: what is left is code.
+  releaseAllConstants(&context);
   if (failed(runPhase(Phase::LLVM)) || failed(finishPhase(Phase::LLVM)))
     return failure();
   if (options.emit == Emit::MLIR)

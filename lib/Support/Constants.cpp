@@ -83,6 +83,19 @@ void pquant::releaseConstant(DenseResourceElementsAttr attr) {
   handle.getResource()->setBlob(AsmResourceBlob());
 }
 
+void pquant::releaseAllConstants(MLIRContext *context) {
+  auto &manager =
+      mlir::DenseResourceElementsHandle::getManagerInterface(context)
+          .getBlobManager();
+  SmallVector<std::string> keys;
+  manager.getBlobMap([&](const auto &blobs) {
+    for (StringRef key : blobs.keys())
+      keys.push_back(key.str());
+  });
+  for (const std::string &key : keys)
+    manager.update(key, AsmResourceBlob());
+}
+
 std::optional<BitReader> BitReader::get(Attribute attr) {
   auto elements = dyn_cast_or_null<ElementsAttr>(attr);
   if (!elements || !elements.getShapedType().getElementType().isInteger(1))

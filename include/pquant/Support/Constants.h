@@ -62,6 +62,9 @@ ElementsAttr makeConstantAttr(RankedTensorType type, ArrayRef<char> bytes,
 /// attribute stays but reads as missing.
 void releaseConstant(DenseResourceElementsAttr attr);
 
+/// Frees the bytes of all resources, and the files that they are mapped from.
+void releaseAllConstants(MLIRContext *context);
+
 /// Element `index` (row-major) of i1 elements stored as above.
 inline bool readBit(ArrayRef<char> bytes, int64_t index) {
   return (static_cast<unsigned char>(bytes[index >> 3]) >> (index & 7)) & 1;
