@@ -17,6 +17,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
+#include <csignal>
 
 using namespace pquant;
 namespace cl = llvm::cl;
@@ -194,6 +195,9 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
 
 int pquant::runCompileTool(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  llvm::setBugReportMsg("This is a bug of pquant; please report it with the "
+                        "model or the smallest part of it that shows it.\n");
+  std::signal(SIGXFSZ, SIG_IGN); // a full quota is reported like a full disk
   Flags flags;
   cl::HideUnrelatedOptions(flags.category);
   cl::SetVersionPrinter(

@@ -44,6 +44,8 @@
 using namespace mlir;
 using namespace pquant;
 
+/// The last phase that a module has been through.
+static constexpr StringLiteral kPhaseAttrName = "pquant.phase";
 /// Objects that a library's code is split into, for as many threads at most.
 static constexpr size_t kCodeParts = 8;
 
@@ -56,6 +58,7 @@ public:
 
 private:
   LogicalResult import();
+  LogicalResult readPhase();
   LogicalResult setTarget();
   LogicalResult runPhase(Phase phase);
   LogicalResult finishPhase(Phase phase);
@@ -77,6 +80,7 @@ private:
   ScopedDiagnosticHandler diagnostics;
   OwningOpRef<ModuleOp> module;
   TargetAttr target;
+  Phase reached = Phase::Import; ///< by the input
   ModelInterface model;
   llvm::TimerGroup timers;
   std::vector<std::unique_ptr<llvm::Timer>> timerList;
@@ -155,13 +159,31 @@ LogicalResult Compilation::import() {
   StringRef extension = llvm::sys::path::extension(options.input);
   if (extension == ".mlir" || extension == ".mlirbc") {
     module = parseSourceFile<ModuleOp>(options.input, &context);
-    return success(static_cast<bool>(module));
+    return failure(!module || failed(readPhase()));
   }
   FailureOr<OwningOpRef<ModuleOp>> imported =
       importONNXFile(options.input, &context);
   if (failed(imported))
     return failure();
   module = std::move(*imported);
+  return success();
+}
+
+/// A module that --compile-to wrote says how far it has come.
+LogicalResult Compilation::readPhase() {
+  auto name = (*module)->getAttrOfType<StringAttr>(kPhaseAttrName);
+  if (!name)
+    return success();
+  std::optional<Phase> phase = parsePhase(name);
+  if (!phase || *phase > Phase::Packed)
+    return reportError("'" + options.input + "' is of phase '" +
+                       name.getValue() +
+                       "'; expected import, raised or packed");
+  if (options.emit == Emit::MLIR && options.compileTo < *phase)
+    return reportError("'" + options.input + "' is of phase '" +
+                       name.getValue() + "', after --compile-to=" +
+                       getPhaseName(options.compileTo));
+  reached = *phase;
   return success();
 }
 
@@ -216,6 +238,8 @@ LogicalResult Compilation::runPhase(Phase phase) {
 }
 
 LogicalResult Compilation::finishPhase(Phase phase) {
+  (*module)->setAttr(kPhaseAttrName,
+                     StringAttr::get(&context, getPhaseName(phase)));
   if (phase == Phase::Import) {
     if (failed(model.readEntries(*module)))
       return failure();
@@ -245,7 +269,7 @@ LogicalResult Compilation::dump(Phase phase) {
     return failure();
   OpPrintingFlags flags;
   flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
-  (*module)->print((*file)->stream(), flags.enableDebugInfo(true, true));
+  (*module)->print((*file)->stream(), flags.enableDebugInfo());
   return (*file)->keep();
 }
 
@@ -396,6 +420,10 @@ LogicalResult Compilation::generateCode() {
 }
 
 LogicalResult Compilation::run() {
+  if (options.output != "-" && failed(OutputFile::check(options.output)))
+    return failure();
+  if (failed(checkLinking(options)))
+    return failure();
   {
     llvm::TimeRegion region(timer("import"));
     if (failed(import()))
@@ -408,7 +436,9 @@ LogicalResult Compilation::run() {
     if (options.emit == Emit::MLIR && options.compileTo < phase)
       break;
     llvm::TimeRegion region(timer(getPhaseName(phase)));
-    if (failed(runPhase(phase)) || failed(finishPhase(phase)))
+    if (phase > reached && failed(runPhase(phase)))
+      return failure();
+    if (phase >= reached && failed(finishPhase(phase)))
       return failure();
   }
   if (options.emit == Emit::MLIR && options.compileTo < Phase::LLVM)

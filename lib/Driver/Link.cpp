@@ -28,9 +28,8 @@ static FailureOr<std::string> findLinker(const CompilerOptions &options) {
   if (!options.linker.empty())
     candidates = {options.linker};
   for (StringRef candidate : candidates) {
-    if (llvm::sys::fs::can_execute(candidate))
-      return candidate.str();
-    if (auto path = llvm::sys::findProgramByName(candidate))
+    if (auto path = llvm::sys::findProgramByName(candidate);
+        path && llvm::sys::fs::can_execute(*path))
       return *path;
   }
   return reportError("no linker: expected one of " +
@@ -46,6 +45,18 @@ static FailureOr<std::string> findRuntime(const CompilerOptions &options,
     return reportError("the runtime library '" + path +
                        "' is missing; --runtime-dir says where it is");
   return path.str().str();
+}
+
+LogicalResult pquant::checkLinking(const CompilerOptions &options) {
+  bool isProgram = options.emit == Emit::Executable;
+  if (!isProgram && options.emit != Emit::Library &&
+      options.emit != Emit::Static)
+    return success();
+  if (failed(findRuntime(options, "libpquant_rt.a")) ||
+      (isProgram && failed(findRuntime(options, "libpquant_run.a"))))
+    return failure();
+  return success(options.emit == Emit::Static ||
+                 succeeded(findLinker(options)));
 }
 
 LogicalResult pquant::linkArtifact(const CompilerOptions &options,

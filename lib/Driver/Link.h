@@ -19,6 +19,10 @@
 namespace pquant {
 
 /// Links `object` into a shared library or an executable at `output`.
+/// Fails when there is no linker or runtime library for what is to be written:
+/// better now than after a long compile.
+LogicalResult checkLinking(const CompilerOptions &options);
+
 LogicalResult linkArtifact(const CompilerOptions &options,
                            ArrayRef<std::string> objects, StringRef output);
 

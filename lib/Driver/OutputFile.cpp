@@ -40,6 +40,12 @@ OutputFile::create(StringRef destination, StringRef suffix) {
   return file;
 }
 
+LogicalResult OutputFile::check(StringRef destination) {
+  if (llvm::sys::fs::is_directory(destination))
+    return reportError("cannot write '" + destination + "': Is a directory");
+  return create(destination);
+}
+
 OutputFile::~OutputFile() {
   if (os)
     os->clear_error();

@@ -29,6 +29,8 @@ public:
   /// not take files.
   static FailureOr<std::unique_ptr<OutputFile>>
   create(StringRef destination, StringRef suffix = "");
+  /// Fails likewise, and when the destination is a directory; leaves nothing.
+  static LogicalResult check(StringRef destination);
   ~OutputFile();
 
   llvm::raw_fd_ostream &stream() { return *os; }

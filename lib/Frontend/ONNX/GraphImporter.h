@@ -59,8 +59,13 @@ private:
                    llvm::ArrayRef<int> order);
   mlir::LogicalResult importNode(Scope &scope, const onnx::NodeProto &node,
                                  llvm::StringRef name);
+  /// The handler of a node's operator; null, after recording why, when there is
+  /// none.
+  const HandlerRow *findHandler(const Scope &scope,
+                                const onnx::NodeProto &node,
+                                llvm::StringRef name);
   mlir::LogicalResult runHandler(Scope &scope, const onnx::NodeProto &node,
-                                 const HandlerRow &row, int64_t opset,
+                                 const HandlerRow &row,
                                  llvm::SmallVector<Tensor> inputs);
   mlir::LogicalResult inlineFunction(Scope &scope, const onnx::NodeProto &node,
                                      int functionIndex,

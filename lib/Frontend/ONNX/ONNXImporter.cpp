@@ -204,29 +204,21 @@ void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
     nodeSubject = scope.subject + describeNode(node, i);
     std::string subject = nodeSubject;
     tensorBuilder.setNode(loc, subject);
-    // What reads a poisoned value is not looked at: its cause is known.
-    bool isPoisoned = llvm::any_of(node.input(), [&](const std::string &input) {
-      return scope.poisoned.contains(input);
-    });
-    LogicalResult result = failure();
-    if (!isPoisoned) {
-      std::string message;
-      ScopedDiagnosticHandler handler(builder.getContext(),
-                                      [&](Diagnostic &diagnostic) {
-                                        if (!collect)
-                                          return failure();
-                                        if (message.empty())
-                                          message = diagnostic.str();
-                                        return success();
-                                      });
-      result = importNode(scope, node, name);
-      StringRef reason(message);
-      reason.consume_front(subject + ": ");
-      if (failed(result) && !message.empty())
-        record(node, name, reason);
-    }
-    if (succeeded(result))
+    std::string message;
+    ScopedDiagnosticHandler handler(builder.getContext(),
+                                    [&](Diagnostic &diagnostic) {
+                                      if (!collect)
+                                        return failure();
+                                      if (message.empty())
+                                        message = diagnostic.str();
+                                      return success();
+                                    });
+    if (succeeded(importNode(scope, node, name)))
       continue;
+    StringRef reason(message);
+    reason.consume_front(subject + ": ");
+    if (!message.empty())
+      record(node, name, reason);
     hasFailed = true;
     for (const std::string &output : node.output())
       scope.poisoned.insert(output);
@@ -239,17 +231,30 @@ LogicalResult GraphImporter::importNode(Scope &scope,
   SmallVector<Tensor> inputs;
   for (const std::string &input : node.input())
     inputs.push_back(input.empty() ? nullptr : scope.tensors.lookup(input));
-  std::string domain = node.domain() == "ai.onnx" ? "" : node.domain();
   const auto &functions = model.proto.functions();
   for (int i = 0; i < functions.size(); ++i)
     if (functions[i].name() == node.op_type() &&
         functions[i].domain() == node.domain())
       return inlineFunction(scope, node, i, inputs);
 
+  const HandlerRow *row = findHandler(scope, node, name);
+  // What reads a poisoned value is not built: its cause is known.
+  bool isPoisoned = llvm::any_of(node.input(), [&](const std::string &input) {
+    return scope.poisoned.contains(input);
+  });
+  if (!row || isPoisoned)
+    return failure();
+  return runHandler(scope, node, *row, std::move(inputs));
+}
+
+const HandlerRow *GraphImporter::findHandler(const Scope &scope,
+                                             const onnx::NodeProto &node,
+                                             StringRef name) {
+  std::string domain = node.domain() == "ai.onnx" ? "" : node.domain();
   auto opset = scope.opsets.find(domain);
   auto reject = [&](const Twine &reason) {
     record(node, name, reason.str());
-    return failure();
+    return nullptr;
   };
   if (opset == scope.opsets.end())
     return reject("the model imports no opset of its domain");
@@ -262,12 +267,12 @@ LogicalResult GraphImporter::importNode(Scope &scope,
                     Twine(opset->second));
     return reject("the operator is not supported");
   }
-  return runHandler(scope, node, *row, opset->second, std::move(inputs));
+  return row;
 }
 
 LogicalResult GraphImporter::runHandler(Scope &scope,
                                         const onnx::NodeProto &node,
-                                        const HandlerRow &row, int64_t opset,
+                                        const HandlerRow &row,
                                         SmallVector<Tensor> inputs) {
   // Trailing inputs that are omitted do not count.
   while (!inputs.empty() && !inputs.back())
@@ -284,6 +289,8 @@ LogicalResult GraphImporter::runHandler(Scope &scope,
                    : " and at most " + std::to_string(row.maxInputs))
            << ", but got "
            << llvm::count_if(inputs, [](Tensor t) { return t; });
+  int64_t opset =
+      scope.opsets.lookup(node.domain() == "ai.onnx" ? "" : node.domain());
   unsigned outputs = node.output_size();
   if (outputs < 1 || outputs > row.maxOutputs)
     return tensorBuilder.error() << "expected 1 to " << row.maxOutputs
@@ -375,6 +382,9 @@ LogicalResult GraphImporter::inlineFunction(Scope &scope,
         opset.version();
   for (auto [i, name] : llvm::enumerate(function.input()))
     body.tensors[name] = i < inputs.size() ? inputs[i] : nullptr;
+  for (auto [i, input] : llvm::enumerate(node.input()))
+    if (scope.poisoned.contains(input))
+      body.poisoned.insert(function.input(i));
   callStack.push_back(functionIndex);
   importNodes(body, function.node(), model.functionOrders[functionIndex]);
   callStack.pop_back();
