@@ -13,6 +13,7 @@
 #include "pquant/Driver/Compiler.h"
 
 #include "CodeGen.h"
+#include "Diagnostics.h"
 #include "Link.h"
 #include "ModelInterface.h"
 #include "OutputFile.h"
@@ -96,44 +97,6 @@ static DialectRegistry makeRegistry() {
   return registry;
 }
 
-/// Where in the model a location is: the file and the node, as far as known.
-static void describeLocation(Location location, std::string &file,
-                             std::string &node) {
-  if (auto name = dyn_cast<NameLoc>(location)) {
-    if (node.empty())
-      node = name.getName().str();
-    describeLocation(name.getChildLoc(), file, node);
-  } else if (auto line = dyn_cast<FileLineColLoc>(location)) {
-    if (file.empty())
-      file = line.getLine()
-                 ? (line.getFilename().getValue() + ":" +
-                    Twine(line.getLine()) + ":" + Twine(line.getColumn()))
-                       .str()
-                 : line.getFilename().str();
-  } else if (auto fused = dyn_cast<FusedLoc>(location)) {
-    for (Location inner : fused.getLocations())
-      describeLocation(inner, file, node);
-  } else if (auto call = dyn_cast<CallSiteLoc>(location)) {
-    describeLocation(call.getCallee(), file, node);
-  }
-}
-
-/// Prints "<file>: <severity>: <message>" with the node's name, notes indented.
-static void printDiagnostic(Diagnostic &diagnostic, StringRef input) {
-  static constexpr StringLiteral severities[] = {"note", "warning", "error",
-                                                 "remark"};
-  std::string file, node;
-  describeLocation(diagnostic.getLocation(), file, node);
-  llvm::errs() << (file.empty() ? input : StringRef(file)) << ": "
-               << severities[static_cast<int>(diagnostic.getSeverity())]
-               << ": ";
-  if (!node.empty())
-    llvm::errs() << "node '" << node << "': ";
-  llvm::errs() << diagnostic << "\n";
-  for (Diagnostic &note : diagnostic.getNotes())
-    printDiagnostic(note, input);
-}
-
 Compilation::Compilation(const CompilerOptions &options)
     : options(options), context(makeRegistry(), MLIRContext::Threading::DISABLED),
       diagnostics(&context,
@@ -146,6 +109,8 @@ Compilation::Compilation(const CompilerOptions &options)
                   }),
       timers("pquant", "pquant-compile: time by phase") {
   context.loadAllAvailableDialects();
+  if (options.optReport)
+    enableRemarks(context, options.input);
 }
 
 llvm::Timer &Compilation::timer(StringRef name) {
