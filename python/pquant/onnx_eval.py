@@ -3,7 +3,7 @@
 """Evaluates ONNX graphs node by node in NumPy.
 
 It covers the operators of the models that `pquant` generates and that its tests export from PyTorch, by the rules of
-opset 17, and refuses all others. It shows that a graph computes what its source says, before a compiler sees it; it is
+opsets 17 and 18, and refuses all others. It shows that a graph computes what its source says, before a compiler sees it; it is
 not fast.
 """
 
@@ -50,7 +50,10 @@ def _clip(x, low=None, high=None):
     return x if high is None else np.minimum(x, high)
 
 
-def _split(x, sizes, axis=0):
+def _split(x, sizes=None, axis=0, num_outputs=None):
+    if sizes is None:
+        size = -(-x.shape[axis] // num_outputs)
+        return tuple(np.split(x, range(size, x.shape[axis], size), axis))
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
 
 
@@ -71,10 +74,15 @@ def _one_hot(index, depth, values, axis=-1):
     return np.moveaxis(np.where(y, values[1], values[0]), -1, axis)
 
 
-def _reduce_sum(x, axes=None, keepdims=1, noop_with_empty_axes=0):
-    if axes is None and noop_with_empty_axes:
-        return x
-    return x.sum(_axes(axes), keepdims=bool(keepdims))
+def _reduce(function):
+    """Reductions take their axes as an attribute or, in later opsets, as an input."""
+
+    def evaluate_reduction(x, axes=None, keepdims=1, noop_with_empty_axes=0):
+        if axes is None and noop_with_empty_axes:
+            return x
+        return function(x, _axes(axes), keepdims=bool(keepdims))
+
+    return evaluate_reduction
 
 
 OPERATORS: Dict[str, Callable] = {
@@ -106,12 +114,12 @@ OPERATORS: Dict[str, Callable] = {
     "Pow": lambda x, y: np.power(x, y).astype(x.dtype),
     "Range": np.arange,
     "Reciprocal": np.reciprocal,
-    "ReduceMax": lambda x, axes=None, keepdims=1: x.max(_axes(axes), keepdims=bool(keepdims)),
-    "ReduceMean": lambda x, axes=None, keepdims=1: x.mean(_axes(axes), keepdims=bool(keepdims)),
-    "ReduceSum": _reduce_sum,
+    "ReduceMax": _reduce(np.max),
+    "ReduceMean": _reduce(np.mean),
+    "ReduceSum": _reduce(np.sum),
     "Reshape": _reshape,
     "Round": np.rint,
-    "Shape": lambda x: np.array(x.shape, np.int64),
+    "Shape": lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64),
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "Sign": np.sign,
     "Sin": np.sin,
