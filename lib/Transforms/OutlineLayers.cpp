@@ -55,7 +55,8 @@ struct Interface {
 /// The operations of one block that can be outlined, in order.
 class Sequence {
 public:
-  explicit Sequence(Block &block);
+  /// Operations of `fixed` are equal to no other.
+  Sequence(Block &block, const DenseSet<Operation *> &fixed);
   Repetition findLongest(size_t minPeriod) const;
   FailureOr<Interface> getInterface(const Repetition &repetition) const;
   Operation *at(size_t i) const { return operations[i]; }
@@ -106,7 +107,7 @@ static bool isConstantEqual(Operation *lhs, Operation *rhs) {
          lhs->getResultTypes() == rhs->getResultTypes();
 }
 
-Sequence::Sequence(Block &block) {
+Sequence::Sequence(Block &block, const DenseSet<Operation *> &fixed) {
   DenseMap<llvm::hash_code, SmallVector<size_t>> seen;
   for (Operation &op : block.without_terminator()) {
     if (op.hasTrait<OpTrait::ConstantLike>())
@@ -114,6 +115,10 @@ Sequence::Sequence(Block &block) {
     size_t index = operations.size();
     position[&op] = index;
     operations.push_back(&op);
+    if (fixed.contains(&op)) {
+      classes.push_back(index);
+      continue;
+    }
     llvm::hash_code hash = OperationEquivalence::computeHash(
         &op, OperationEquivalence::ignoreHashValue,
         OperationEquivalence::ignoreHashValue,
@@ -393,9 +398,11 @@ static DenseMap<Operation *, unsigned> computeDepths(Block &block) {
   DenseMap<Operation *, unsigned> depths;
   for (Operation &op : block) {
     unsigned depth = 0;
-    for (Value operand : op.getOperands())
-      if (Operation *def = operand.getDefiningOp())
-        depth = std::max(depth, depths.lookup(def));
+    op.walk([&](Operation *nested) {
+      for (Value operand : nested->getOperands())
+        if (Operation *def = operand.getDefiningOp())
+          depth = std::max(depth, depths.lookup(def));
+    });
     depths[&op] =
         depth + isa<pqk::BinaryLinearOp, pqk::Int8LinearOp,
                     pqk::ExpertLinearOp, pqk::FloatLinearOp>(op);
@@ -403,8 +410,9 @@ static DenseMap<Operation *, unsigned> computeDepths(Block &block) {
   return depths;
 }
 
-/// Moves what the layers share (masks, rotation angles, sizes) to the top. CSE leaves it where the first layer uses it, and that layer then
-/// has operations that the others lack. Shared is what no linear comes before
+/// Moves what the layers share (masks, rotation angles, sizes) to the top. CSE
+/// leaves it where the first layer uses it, and that layer then has operations
+/// that the others lack. Shared is what no linear comes before
 /// and operations of several depths use; an assertion stays before what it
 /// guards.
 static void hoistShared(Block &block) {
@@ -416,6 +424,7 @@ static void hoistShared(Block &block) {
     bool hoist = op.use_empty();
     std::optional<unsigned> depth;
     for (Operation *user : op.getUsers()) {
+      user = block.findAncestorOpInBlock(*user);
       unsigned other = depths.lookup(user);
       hoist |= shared.contains(user) || depth.value_or(other) != other;
       depth = other;
@@ -440,15 +449,14 @@ void OutlineLayersPass::runOnOperation() {
   for (func::FuncOp function : functions) {
     Block &block = function.getBody().front();
     hoistConstants(block);
-    bool captures = false;
+    DenseSet<Operation *> fixed;
     for (Operation &op : block)
-      captures |= capturesValues(&op);
-    if (captures)
-      continue;
+      if (capturesValues(&op))
+        fixed.insert(&op);
     cloneDestinations(block);
     hoistShared(block);
     while (true) {
-      Sequence sequence(block);
+      Sequence sequence(block, fixed);
       Repetition found = sequence.findLongest(minOperations);
       if (found.count < 2)
         break;

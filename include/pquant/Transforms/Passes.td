@@ -32,7 +32,7 @@ def CollectWeightsPass : Pass<"pquant-collect-weights", "::mlir::ModuleOp"> {
     Precondition: bufferised; constants are read by `memref.get_global`. Every function with a body takes the base of the
     weight blob (`memref<?xi8>`) as its first argument and hands it on in calls. A constant of at least `min-bytes` gets a
     64-byte aligned place in the blob, which its `memref.global` carries as `pquant.offset` (the driver writes the blob
-    and drops the global); reads of it become a `memref.view`. Smaller constants and those of type i1 or index stay. The
+    and drops the global); reads of it become a `memref.view`. Smaller constants and those of type index stay. The
     module's `pquant.weight_bytes` is the size of the blob.
 
     ```

@@ -10,7 +10,7 @@
 //
 // A contraction whose right operand is contiguous in n runs m, k, n; every other
 // reduction keeps its order and its float additions may be reassociated, so
-// that they vectorise (the tolerance is in docs/Architecture.md).
+// that they vectorise (see docs/Architecture.md).
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,7 +54,9 @@ static void allowReassociation(linalg::LinalgOp op) {
   });
 }
 
-/// m, n, k -> m, k, n where that makes the innermost loop walk contiguous memory.
+/// m, n, k -> m, k, n where that makes the innermost loop walk contiguous
+/// memory: in products, whose left operand does not have n, with an m that
+/// threads can share.
 static linalg::LinalgOp orderContraction(RewriterBase &rewriter,
                                          linalg::LinalgOp op) {
   auto generic = dyn_cast<linalg::GenericOp>(op.getOperation());
@@ -63,11 +65,13 @@ static linalg::LinalgOp orderContraction(RewriterBase &rewriter,
     return op;
   unsigned loops = generic.getNumLoops();
   AffineMap out = generic.getMatchingIndexingMap(generic.getDpsInitOperand(0));
+  AffineMap lhs = generic.getMatchingIndexingMap(generic.getDpsInputOperand(0));
   AffineMap rhs = generic.getMatchingIndexingMap(generic.getDpsInputOperand(1));
-  if (loops < 2 || out.getNumResults() == 0 || rhs.getNumResults() == 0)
+  if (loops < 3 || out.getNumResults() == 0 || rhs.getNumResults() == 0)
     return op;
   auto n = dyn_cast<AffineDimExpr>(out.getResults().back());
-  if (!n || rhs.getResults().back() != n)
+  if (!n || rhs.getResults().back() != n ||
+      lhs.isFunctionOfDim(n.getPosition()))
     return op;
   SmallVector<unsigned> order;
   for (unsigned i = 0; i < loops; ++i)
@@ -80,19 +84,23 @@ static linalg::LinalgOp orderContraction(RewriterBase &rewriter,
 }
 
 /// The number of innermost iterations under one iteration of `loop`'s body that
-/// can be told where `loop` stands, as an index value.
+/// can be told where `loop` stands, as an index value. Lower bounds are 0 and
+/// steps 1, as linalg makes them.
 static Value innerWork(OpBuilder &builder, Location loc, Operation *root,
                        Value work) {
   for (Operation &op : root->getRegion(0).front()) {
-    auto inner = dyn_cast<scf::ForOp>(op);
+    auto inner = dyn_cast<LoopLikeOpInterface>(op);
     if (!inner)
       continue;
-    auto step = getConstantIntValue(inner.getStep());
-    auto lower = getConstantIntValue(inner.getLowerBound());
-    Region *region = inner.getUpperBound().getParentRegion();
-    if (step == 1 && lower == 0 && !root->isAncestor(region->getParentOp()))
-      work = arith::MulIOp::create(builder, loc, work, inner.getUpperBound());
-    return innerWork(builder, loc, inner, work);
+    SmallVector<OpFoldResult> sizes = *inner.getLoopUpperBounds();
+    for (OpFoldResult size : sizes) {
+      auto value = dyn_cast<Value>(size);
+      if (!value || !root->isAncestor(value.getParentRegion()->getParentOp()))
+        work = arith::MulIOp::create(
+            builder, loc, work,
+            getValueOrCreateConstantIndexOp(builder, loc, size));
+    }
+    return innerWork(builder, loc, &op, work);
   }
   return work;
 }
@@ -187,6 +195,14 @@ void LinalgToLoopsPass::runOnOperation() {
     }
     rewriter.eraseOp(op);
   }
+  WalkResult left = getOperation()->walk([](Operation *op) {
+    if (!isa_and_nonnull<linalg::LinalgDialect>(op->getDialect()))
+      return WalkResult::advance();
+    op->emitOpError("has no lowering to loops");
+    return WalkResult::interrupt();
+  });
+  if (left.wasInterrupted())
+    return signalPassFailure();
   SmallVector<scf::ParallelOp> parallel;
   getOperation()->walk<WalkOrder::PreOrder>([&](scf::ParallelOp op) {
     parallel.push_back(op);
