@@ -185,7 +185,7 @@ LogicalResult Compilation::setTarget() {
   if (failed(made))
     return failure();
   target = *made;
-  (*module)->setAttr("pquant.target", target);
+  (*module)->setAttr(kTargetAttrName, target);
   return success();
 }
 

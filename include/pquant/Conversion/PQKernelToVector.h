@@ -21,9 +21,6 @@
 
 namespace pquant {
 
-/// The name of the attribute that says for which level a function is compiled.
-inline constexpr llvm::StringLiteral kLevelAttrName = "pquant.level";
-
 enum class KernelKind {
   Quantize,
   BinaryLinear,
@@ -69,10 +66,6 @@ ArrayRef<KernelRow> getGenericKernels();
 /// Replaces every pqk op of the module's functions by a call. Each function
 /// that holds one must carry `pquant.level`.
 LogicalResult lowerKernelOps(ModuleOp module, ArrayRef<KernelRow> table);
-
-/// Sets the level of a function and what LLVM must know about it: CPU,
-/// features, preferred vector width.
-void setLevelAttributes(mlir::func::FuncOp function, LevelAttr level);
 
 //===----------------------------------------------------------------------===//
 // Parts that emitters of several targets share
