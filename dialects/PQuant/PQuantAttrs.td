@@ -80,19 +80,19 @@ def PQuant_LayoutAttr : PQuant_Attr<"Layout", "layout",
   let summary = "the physical layout of a weight matrix, as the encoding of its tensor type";
   let description = [{
     A tensor of type `tensor<NxKxi1, #pquant.layout<d16>>` has the values of a plain `tensor<NxKxi1>`; its bytes in memory
-    follow the layout. `docs/Layout.md` is the specification, `pquant/Layout/` the implementation.
+    follow the layout. `docs/Layout.md` is the specification, `pquant/Layout/` the implementation. N' is N padded to a
+    multiple of 16, K' is K padded to a multiple of 64; padding is 0.
 
-    - `d16` (i1): `[ceil(N/16)][ceil(K/32)][16]` little-endian 32-bit words; bit b of word r of block (i, j) is
-      `W[16i + r][32j + b]`. Rows are padded to a multiple of 16 and columns to a multiple of 64 with 0 bits.
+    - `d16` (i1): `[N'/16][K'/32][16]` little-endian 32-bit words; bit b of word r of block (i, j) is
+      `W[16i + r][32j + b]`.
 
       ```
       word:     r=0            r=1                 r=15
       block  |W[16i][32j..]|W[16i+1][32j..]| ... |W[16i+15][32j..]|   64 bytes, next block: j + 1
       ```
 
-    - `i8x16x4` (i8): `[ceil(N/16)][ceil(K/4)][16][4]` bytes; byte (r, c) of block (i, j) is `W[16i + r][4j + c]`; padded
-      with zeros to 16 rows and a multiple of 64 columns.
-    - `f32x16` (f32): `[ceil(N/16)][K][16]` floats; lane r of (i, k) is `W[16i + r][k]`; rows padded with zeros.
+    - `i8x16x4` (i8): `[N'/16][K'/4][16][4]` bytes; byte (r, c) of block (i, j) is `W[16i + r][4j + c]`.
+    - `f32x16` (f32): `[N'/16][K][16]` floats, columns not padded; lane r of (i, k) is `W[16i + r][k]`.
 
     A stack of E matrices (rank 3) is E such matrices one after another.
   }];
@@ -132,6 +132,8 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
   let extraClassDeclaration = [{
     /// Whether the level has a feature, by its LLVM name ("avx512vnni").
     bool hasFeature(::llvm::StringRef feature) const;
+    /// Makes a function code of this level: sets `pquant.level`, and for LLVM its CPU, features and vector width.
+    void assignTo(::mlir::Operation *function) const;
   }];
 }
 

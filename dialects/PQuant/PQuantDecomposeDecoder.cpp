@@ -15,8 +15,6 @@
 using namespace mlir;
 using namespace pquant;
 
-using Decomposed = FailureOr<SmallVector<Value>>;
-
 static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }

@@ -4,6 +4,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
+//
+// The steps that definitions are made of, and the replacement of an op by its
+// definition.
+//
+//===----------------------------------------------------------------------===//
 
 #include "dialects/PQuant/PQuantDefinition.h"
 
@@ -81,5 +86,15 @@ LogicalResult pquant::requirePlain(Operation *op, ValueRange weights) {
       return op->emitOpError()
              << "expected plain weights to decompose, but got " << type;
   }
+  return success();
+}
+
+LogicalResult DecomposableOpInterface::replaceByDefinition() {
+  OpBuilder builder(*this);
+  Decomposed values = decompose(builder);
+  if (failed(values))
+    return failure();
+  (*this)->replaceAllUsesWith(*values);
+  (*this)->erase();
   return success();
 }

@@ -24,6 +24,12 @@ namespace pquant {
 
 using Values = SmallVector<Value>;
 using Sizes = SmallVector<OpFoldResult>;
+/// What stands for the results of an op that was written out.
+using Decomposed = FailureOr<Values>;
+
+inline unsigned rankOf(Value tensor) {
+  return cast<RankedTensorType>(tensor.getType()).getRank();
+}
 
 /// Builds scalar ops at one place and location.
 class Scalars {

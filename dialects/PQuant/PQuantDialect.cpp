@@ -217,6 +217,22 @@ bool LevelAttr::hasFeature(StringRef feature) const {
   return false;
 }
 
+void LevelAttr::assignTo(Operation *function) const {
+  Builder builder(getContext());
+  SmallVector<Attribute> entries;
+  auto add = [&](StringRef key, StringRef value) {
+    entries.push_back(builder.getStrArrayAttr({key, value}));
+  };
+  std::string bits = std::to_string(getVectorBits());
+  add("target-cpu", getCpu());
+  if (!getFeatures().empty())
+    add("target-features", getFeatures());
+  add("prefer-vector-width", bits);
+  add("min-legal-vector-width", bits);
+  function->setAttr("passthrough", builder.getArrayAttr(entries));
+  function->setAttr(kLevelAttrName, *this);
+}
+
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef triple, ArrayRef<LevelAttr> levels) {
   if (triple.empty())

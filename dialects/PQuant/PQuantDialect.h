@@ -39,6 +39,9 @@
 namespace pquant {
 /// Name of the module attribute that holds the `#pquant.target`.
 inline constexpr StringRef kTargetAttrName = "pquant.target";
+
+/// Name of the function attribute that holds the `#pquant.level` of its code.
+inline constexpr StringRef kLevelAttrName = "pquant.level";
 } // namespace pquant
 
 #endif // PQUANT_DIALECTS_PQUANT_DIALECT_H

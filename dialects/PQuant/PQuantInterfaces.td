@@ -38,6 +38,10 @@ def PQuant_DecomposableOpInterface : OpInterface<"DecomposableOpInterface"> {
       created anything, with a diagnostic when the op cannot be decomposed (packed weights).
     }], "::mlir::FailureOr<::llvm::SmallVector<::mlir::Value>>", "decompose", (ins "::mlir::OpBuilder &":$builder)>,
   ];
+  let extraClassDeclaration = [{
+    /// Replaces this op by its definition; fails as `decompose` does.
+    ::llvm::LogicalResult replaceByDefinition();
+  }];
 }
 
 #endif // PQUANT_DIALECTS_PQUANT_INTERFACES_TD

@@ -5,13 +5,15 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// One check for each numbered constraint of an op's description. Result types
-// follow from operands; inference also runs in builders, before any verifier,
-// and so rejects what it cannot give a type for. Dynamic sizes agree with any.
+// The quantiser, the linear layers, the router and the feed-forward layer
+// (PQuantDecoderOps.cpp has the units of a decoder): one check for each
+// numbered constraint of an op's description. Result types follow from
+// operands; inference also runs in builders, before any verifier, and so
+// rejects what it cannot give a type for.
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/PQuant/PQuantDialect.h"
+#include "dialects/PQuant/PQuantChecks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -19,111 +21,8 @@ using namespace mlir;
 using namespace pquant;
 
 //===----------------------------------------------------------------------===//
-// Shapes
+// Weights and branches
 //===----------------------------------------------------------------------===//
-
-using Types = SmallVectorImpl<Type>;
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-
-static ArrayRef<int64_t> shapeOf(Value value) {
-  return typeOf(value).getShape();
-}
-
-/// The shape without its last dimension.
-static ArrayRef<int64_t> rowsOf(Value value) {
-  return shapeOf(value).drop_back();
-}
-
-static bool agree(int64_t a, int64_t b) {
-  return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b);
-}
-
-static bool agree(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
-  return a.size() == b.size() && llvm::all_of(llvm::zip(a, b), [](auto sizes) {
-           return agree(std::get<0>(sizes), std::get<1>(sizes));
-         });
-}
-
-/// A shape as it is written in types: `4x?x128`.
-static std::string toString(ArrayRef<int64_t> shape) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  llvm::interleave(
-      shape, os,
-      [&](int64_t size) {
-        if (ShapedType::isDynamic(size))
-          os << "?";
-        else
-          os << size;
-      },
-      "x");
-  return shape.empty() ? "a scalar" : text;
-}
-
-static RankedTensorType appendDim(ArrayRef<int64_t> rows, int64_t last,
-                                  Type element) {
-  SmallVector<int64_t> shape(rows);
-  shape.push_back(last);
-  return RankedTensorType::get(shape, element);
-}
-
-/// Fails inference under the op's name, as a verifier would.
-template <typename OpTy>
-static LogicalResult inferError(std::optional<Location> location,
-                                const Twine &message) {
-  return emitOptionalError(location, "'", OpTy::getOperationName(), "' op ",
-                           message);
-}
-
-/// Rejects a value of a rank below `rank`, before any result type is built.
-template <typename OpTy>
-static LogicalResult inferRank(std::optional<Location> location, StringRef name,
-                               Value value, int64_t rank) {
-  if (typeOf(value).getRank() >= rank)
-    return success();
-  return inferError<OpTy>(location, "expected " + name + " to have rank " +
-                                        Twine(rank) + " or more, but got " +
-                                        Twine(typeOf(value).getRank()));
-}
-
-//===----------------------------------------------------------------------===//
-// Checks shared by several ops
-//===----------------------------------------------------------------------===//
-
-static LogicalResult verifyShape(Operation *op, StringRef name, Value value,
-                                 ArrayRef<int64_t> expected) {
-  if (agree(shapeOf(value), expected))
-    return success();
-  return op->emitOpError() << "expected " << name
-                           << (expected.empty() ? " to be " : " to have shape ")
-                           << toString(expected) << ", but got "
-                           << toString(shapeOf(value));
-}
-
-/// An activation: rank >= 1, a static last dimension, no storage layout.
-static LogicalResult verifyActivation(Operation *op, StringRef name,
-                                      Value value) {
-  RankedTensorType type = typeOf(value);
-  if (type.getRank() < 1 || ShapedType::isDynamic(type.getShape().back()) ||
-      type.getShape().back() < 1)
-    return op->emitOpError()
-           << "expected " << name
-           << " to have a static last dimension of at least 1, but got "
-           << toString(type.getShape());
-  if (type.getEncoding())
-    return op->emitOpError()
-           << "expected " << name << " without a layout, but got " << type;
-  return success();
-}
-
-/// `value` has the shape of `rowsOf(input)`.
-static LogicalResult verifyRows(Operation *op, StringRef name, Value value,
-                                Value input) {
-  return verifyShape(op, name, value, rowsOf(input));
-}
 
 /// A weight scale: one element, or one for each of the `n` rows.
 static LogicalResult verifyRowScale(Operation *op, StringRef name, Value value,
@@ -531,168 +430,6 @@ LogicalResult DecoupledFFNOp::verify() {
   if (failed(verifyRows(*this, "index", getIndex(), getInput())))
     return failure();
   return verifyRows(*this, "probability", getProbability(), getInput());
-}
-
-//===----------------------------------------------------------------------===//
-// RMSNormOp
-//===----------------------------------------------------------------------===//
-
-LogicalResult RMSNormOp::inferReturnTypes(MLIRContext *context,
-                                          std::optional<Location> location,
-                                          Adaptor adaptor, Types &types) {
-  types.push_back(RankedTensorType::get(shapeOf(adaptor.getInput()),
-                                        Float32Type::get(context)));
-  return success();
-}
-
-LogicalResult RMSNormOp::verify() {
-  // (C1)
-  if (failed(verifyActivation(*this, "input", getInput())))
-    return failure();
-  // (C2)
-  return verifyShape(*this, "weight", getWeight(),
-                     {shapeOf(getInput()).back()});
-}
-
-//===----------------------------------------------------------------------===//
-// RotaryEmbeddingOp
-//===----------------------------------------------------------------------===//
-
-LogicalResult
-RotaryEmbeddingOp::inferReturnTypes(MLIRContext *context,
-                                    std::optional<Location> location,
-                                    Adaptor adaptor, Types &types) {
-  types.push_back(RankedTensorType::get(shapeOf(adaptor.getInput()),
-                                        Float32Type::get(context)));
-  return success();
-}
-
-LogicalResult RotaryEmbeddingOp::verify() {
-  // (C1)
-  ArrayRef<int64_t> shape = shapeOf(getInput());
-  if (shape.size() != 4 || ShapedType::isDynamic(shape[3]) || shape[3] < 2 ||
-      shape[3] % 2 != 0)
-    return emitOpError() << "expected input to have rank 4 and a static, even "
-                            "last dimension, but got "
-                         << toString(shape);
-  // (C2)
-  if (failed(verifyShape(*this, "cos", getCos(), {shape[2], shape[3] / 2})))
-    return failure();
-  return verifyShape(*this, "sin", getSin(), {shape[2], shape[3] / 2});
-}
-
-//===----------------------------------------------------------------------===//
-// AttentionOp, CachedAttentionOp
-//===----------------------------------------------------------------------===//
-
-LogicalResult AttentionOp::inferReturnTypes(MLIRContext *context,
-                                            std::optional<Location> location,
-                                            Adaptor adaptor, Types &types) {
-  // (C1)
-  if (failed(
-          inferRank<AttentionOp>(location, "query", adaptor.getQuery(), 4)) ||
-      failed(inferRank<AttentionOp>(location, "value", adaptor.getValue(), 4)))
-    return failure();
-  types.push_back(appendDim(rowsOf(adaptor.getQuery()),
-                            shapeOf(adaptor.getValue()).back(),
-                            Float32Type::get(context)));
-  return success();
-}
-
-/// Rank 4 and a static last dimension.
-static LogicalResult verifyHeads(Operation *op, StringRef name, Value value) {
-  ArrayRef<int64_t> shape = shapeOf(value);
-  if (shape.size() == 4 && !ShapedType::isDynamic(shape[3]) && shape[3] >= 1)
-    return success();
-  return op->emitOpError() << "expected " << name
-                           << " to have rank 4 and a static last dimension, "
-                              "but got "
-                           << toString(shape);
-}
-
-/// G is static and divides H.
-static LogicalResult verifyGroupedHeads(Operation *op, Value query, Value key) {
-  int64_t heads = shapeOf(query)[1], groups = shapeOf(key)[1];
-  if (ShapedType::isDynamic(groups) || groups < 1)
-    return op->emitOpError() << "expected key to have a static number of heads "
-                                "of at least 1, but got "
-                             << toString(shapeOf(key));
-  if (ShapedType::isDynamic(heads) || heads % groups != 0)
-    return op->emitOpError()
-           << "expected the number of query heads to be a static multiple of "
-           << groups << " key heads, but got "
-           << (ShapedType::isDynamic(heads) ? "?" : std::to_string(heads));
-  return success();
-}
-
-LogicalResult AttentionOp::verify() {
-  // (C1)
-  if (failed(verifyHeads(*this, "query", getQuery())) ||
-      failed(verifyHeads(*this, "key", getKey())) ||
-      failed(verifyHeads(*this, "value", getValue())))
-    return failure();
-  // (C2)
-  if (failed(verifyGroupedHeads(*this, getQuery(), getKey())))
-    return failure();
-  // (C3)
-  ArrayRef<int64_t> query = shapeOf(getQuery()), key = shapeOf(getKey());
-  if (failed(verifyShape(*this, "key", getKey(),
-                         {query[0], key[1], key[2], query[3]})) ||
-      failed(
-          verifyShape(*this, "value", getValue(),
-                      {query[0], key[1], key[2], shapeOf(getValue()).back()})))
-    return failure();
-  // (C4)
-  if (!getMask())
-    return success();
-  if (agree(shapeOf(getMask()), {query[2], key[2]}))
-    return success();
-  return verifyShape(*this, "mask", getMask(), {query[0], 1, query[2], key[2]});
-}
-
-LogicalResult
-CachedAttentionOp::inferReturnTypes(MLIRContext *context,
-                                    std::optional<Location> location,
-                                    Adaptor adaptor, Types &types) {
-  // (C1), (C3)
-  if (failed(inferRank<CachedAttentionOp>(location, "query", adaptor.getQuery(),
-                                          4)) ||
-      failed(inferRank<CachedAttentionOp>(location, "value", adaptor.getValue(),
-                                          4)))
-    return failure();
-  types.push_back(appendDim(rowsOf(adaptor.getQuery()),
-                            shapeOf(adaptor.getValue()).back(),
-                            Float32Type::get(context)));
-  types.push_back(adaptor.getKeyCache().getType());
-  types.push_back(adaptor.getValueCache().getType());
-  return success();
-}
-
-LogicalResult CachedAttentionOp::verify() {
-  // (C1)
-  if (failed(verifyHeads(*this, "query", getQuery())) ||
-      failed(verifyHeads(*this, "key", getKey())) ||
-      failed(verifyHeads(*this, "value", getValue())) ||
-      failed(verifyHeads(*this, "key_cache", getKeyCache())) ||
-      failed(verifyHeads(*this, "value_cache", getValueCache())) ||
-      failed(verifyShape(*this, "position", getPosition(), {})))
-    return failure();
-  // (C2)
-  if (failed(verifyGroupedHeads(*this, getQuery(), getKey())))
-    return failure();
-  ArrayRef<int64_t> query = shapeOf(getQuery());
-  int64_t batch = query[0], groups = shapeOf(getKey())[1];
-  int64_t capacity = shapeOf(getKeyCache())[2];
-  int64_t width = shapeOf(getValue())[3];
-  if (failed(verifyShape(*this, "key", getKey(),
-                         {batch, groups, query[2], query[3]})) ||
-      failed(verifyShape(*this, "value", getValue(),
-                         {batch, groups, query[2], width})) ||
-      failed(verifyShape(*this, "key_cache", getKeyCache(),
-                         {batch, groups, capacity, query[3]})))
-    return failure();
-  return verifyShape(*this, "value_cache", getValueCache(),
-                     {batch, groups, capacity, width});
 }
 
 #define GET_OP_CLASSES

@@ -172,7 +172,7 @@ LogicalResult Compilation::setTarget() {
   if (failed(made))
     return failure();
   target = *made;
-  (*module)->setAttr("pquant.target", target);
+  (*module)->setAttr(kTargetAttrName, target);
   return success();
 }
 

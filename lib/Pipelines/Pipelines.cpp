@@ -103,6 +103,7 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createCloneLevelsPass());
   pm.addPass(createX86KernelsPass());
   addCleanup(pm);
+  pm.addPass(createVerifyKernelsPass());
 }
 
 void pquant::buildLLVMPipeline(OpPassManager &pm) {

@@ -1,4 +1,5 @@
-//===- CloneLevels.cpp - One copy of the code per instruction-set level ----===//
+//===- CloneLevels.cpp - One copy of the code per instruction-set level
+//----===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,8 +7,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Replaces every function that has a body by one clone for each level of the
-// module's `pquant.target`: `@f` becomes `@f_generic`, `@f_avx2`, ..., each with
-// its `pquant.level`, calling the clones of its own level. Data is not cloned.
+// module's `pquant.target`: `@f` becomes `@f_generic`, `@f_avx2`, ..., each
+// with its `pquant.level`, calling the clones of its own level. Data is not
+// cloned.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,26 +38,9 @@ static std::string cloneName(StringRef name, LevelAttr level) {
   return (name + "_" + level.getName()).str();
 }
 
-/// Tells LLVM which CPU a function is for.
-static void setLevel(func::FuncOp function, LevelAttr level) {
-  Builder builder(function.getContext());
-  SmallVector<Attribute> attributes;
-  auto add = [&](StringRef key, const Twine &value) {
-    attributes.push_back(builder.getArrayAttr(
-        {builder.getStringAttr(key), builder.getStringAttr(value)}));
-  };
-  add("target-cpu", level.getCpu());
-  if (!level.getFeatures().empty())
-    add("target-features", level.getFeatures());
-  add("prefer-vector-width", Twine(level.getVectorBits()));
-  add("min-legal-vector-width", Twine(level.getVectorBits()));
-  function->setAttr("passthrough", builder.getArrayAttr(attributes));
-  function->setAttr("pquant.level", level);
-}
-
 void CloneLevelsPass::runOnOperation() {
   ModuleOp module = getOperation();
-  auto target = module->getAttrOfType<TargetAttr>("pquant.target");
+  auto target = module->getAttrOfType<TargetAttr>(kTargetAttrName);
   if (!target) {
     module.emitError("expected a 'pquant.target' attribute on the module");
     return signalPassFailure();
@@ -73,7 +58,7 @@ void CloneLevelsPass::runOnOperation() {
     for (LevelAttr level : target.getLevels()) {
       auto clone = cast<func::FuncOp>(builder.clone(*function));
       clone.setName(cloneName(function.getName(), level));
-      setLevel(clone, level);
+      level.assignTo(clone);
       // What the interface says has been read; code has no names.
       clone.removeArgAttrsAttr();
       clone.removeResAttrsAttr();

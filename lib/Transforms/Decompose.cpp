@@ -28,17 +28,6 @@ namespace pquant {
 using namespace mlir;
 using namespace pquant;
 
-/// Replaces one op by its definition.
-static LogicalResult decompose(DecomposableOpInterface op) {
-  OpBuilder builder(op);
-  FailureOr<SmallVector<Value>> values = op.decompose(builder);
-  if (failed(values))
-    return failure();
-  op->replaceAllUsesWith(*values);
-  op->erase();
-  return success();
-}
-
 namespace {
 struct DecomposePass : pquant::impl::DecomposePassBase<DecomposePass> {
   void runOnOperation() override {
@@ -50,7 +39,7 @@ struct DecomposePass : pquant::impl::DecomposePassBase<DecomposePass> {
       if (ops.empty())
         return;
       for (DecomposableOpInterface op : ops)
-        failedAny |= failed(decompose(op));
+        failedAny |= failed(op.replaceByDefinition());
     }
     signalPassFailure();
   }

@@ -116,27 +116,6 @@ FailureOr<unsigned> ProgramBuilder::emitScalar(const TensorExpr &expr,
   return add(std::move(instruction));
 }
 
-/// An element of an operand of a structured op: inputs and, unlike in patterns,
-/// the value that the result starts from.
-static std::optional<TensorExpr> getArgumentSource(BlockArgument arg,
-                                                   ArrayRef<int64_t> loops) {
-  auto op = dyn_cast<linalg::GenericOp>(arg.getOwner()->getParentOp());
-  if (!op)
-    return std::nullopt;
-  OpOperand &operand = op->getOpOperand(arg.getArgNumber());
-  TensorExpr source{operand.get(), {}};
-  for (AffineExpr result : op.getMatchingIndexingMap(&operand).getResults()) {
-    if (auto dim = dyn_cast<AffineDimExpr>(result))
-      source.dims.push_back(loops[dim.getPosition()]);
-    else if (auto zero = dyn_cast<AffineConstantExpr>(result);
-             zero && zero.getValue() == 0)
-      source.dims.push_back(TensorExpr::unitDim);
-    else
-      return std::nullopt;
-  }
-  return source;
-}
-
 FailureOr<unsigned> ProgramBuilder::emit(const TensorExpr &expr) {
   auto key = std::make_pair(expr.value.getAsOpaquePointer(), expr.dims);
   if (auto it = emitted.find(key); it != emitted.end())

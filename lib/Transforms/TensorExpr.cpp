@@ -86,11 +86,10 @@ static std::optional<TensorExpr> throughCollapse(tensor::CollapseShapeOp op,
   return source;
 }
 
-/// From a block argument of a structured op to an element of its operand.
-static std::optional<TensorExpr> throughArgument(BlockArgument arg,
-                                                 ArrayRef<int64_t> loops) {
+std::optional<TensorExpr> pquant::getArgumentSource(BlockArgument arg,
+                                                    ArrayRef<int64_t> loops) {
   auto op = dyn_cast<linalg::GenericOp>(arg.getOwner()->getParentOp());
-  if (!op || arg.getArgNumber() >= op.getNumDpsInputs())
+  if (!op)
     return std::nullopt;
   OpOperand &operand = op->getOpOperand(arg.getArgNumber());
   TensorExpr source{operand.get(), {}};
@@ -103,7 +102,18 @@ static std::optional<TensorExpr> throughArgument(BlockArgument arg,
     else
       return std::nullopt;
   }
-  dropUnits(source);
+  return source;
+}
+
+/// The same for inputs only: patterns do not look at what results start from.
+static std::optional<TensorExpr> throughArgument(BlockArgument arg,
+                                                 ArrayRef<int64_t> loops) {
+  auto op = dyn_cast<linalg::GenericOp>(arg.getOwner()->getParentOp());
+  if (!op || arg.getArgNumber() >= op.getNumDpsInputs())
+    return std::nullopt;
+  std::optional<TensorExpr> source = getArgumentSource(arg, loops);
+  if (source)
+    dropUnits(*source);
   return source;
 }
 

@@ -21,9 +21,6 @@
 
 namespace pquant {
 
-/// The name of the attribute that says for which level a function is compiled.
-inline constexpr llvm::StringLiteral kLevelAttrName = "pquant.level";
-
 enum class KernelKind {
   Quantize,
   BinaryLinear,
@@ -69,10 +66,6 @@ ArrayRef<KernelRow> getGenericKernels();
 /// Replaces every pqk op of the module's functions by a call. Each function
 /// that holds one must carry `pquant.level`.
 LogicalResult lowerKernelOps(ModuleOp module, ArrayRef<KernelRow> table);
-
-/// Sets the level of a function and what LLVM must know about it: CPU,
-/// features, preferred vector width.
-void setLevelAttributes(mlir::func::FuncOp function, LevelAttr level);
 
 //===----------------------------------------------------------------------===//
 // Parts that emitters of several targets share
@@ -149,9 +142,9 @@ struct GemmPlan {
   /// Where a tile finds its operands.
   struct Tile {
     int64_t rows, blocks;
-    Value activations; ///< prepared rows
-    Value rowOffset;   ///< byte of the first one's first column of this chunk
-    Value rowStride;   ///< bytes between rows
+    Value activations;             ///< prepared rows
+    SmallVector<Value> rowOffsets; ///< bytes of their first columns here
+    Value rowStride;               ///< bytes between rows
     Value panel, block, k0, width;
   };
   /// Adds the tile's products to `acc` (row-major rows x blocks).
@@ -170,7 +163,7 @@ inline constexpr int64_t kGemvRows = 3;
 void emitByRows(KernelBuilder &b, const LinearArgs &args,
                 function_ref<void()> gemv, function_ref<void()> gemm);
 
-/// The quantize kernel, with vectors of `lanes` floats.
+/// The quantize kernel, in vectors as wide as the level's.
 void emitQuantize(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
                   KernelGetter kernels);
 /// Calls the INT8 kernel on each run of rows with the same expert.

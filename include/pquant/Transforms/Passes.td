@@ -296,6 +296,15 @@ def RaiseFloatLinearsPass : Pass<"pquant-raise-float-linears", "::mlir::ModuleOp
     "::pquant::PQuantDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def VerifyKernelsPass : Pass<"pquant-verify-kernels", "::mlir::ModuleOp"> {
+  let summary = "check that a module is in the form that lowering to kernels leaves";
+  let description = [{
+    The contract at the end of the kernels phase: no `pquant`, `linalg`, `tensor` or `bufferization` op is left, no op
+    has a tensor as result, and of `pqk` there is only `pqk.parallel`; every function with a body has its `pquant.level`.
+    The first op that does not belong is an error that says why. Changes nothing.
+  }];
+}
+
 def VerifyPackedPass : Pass<"pquant-verify-packed", "::mlir::ModuleOp"> {
   let summary = "check that a module is in the form that packing leaves";
   let description = [{

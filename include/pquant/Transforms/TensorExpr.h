@@ -69,6 +69,11 @@ struct TensorExpr {
   std::optional<float> getFloatConstant() const;
 };
 
+/// The element of an operand (input or init) that a block argument of a
+/// `linalg.generic` holds; `loops` gives the dimension that each loop follows.
+std::optional<TensorExpr> getArgumentSource(BlockArgument arg,
+                                            ArrayRef<int64_t> loops);
+
 /// Whether two expressions are the same by structure.
 bool isSameExpr(const TensorExpr &a, const TensorExpr &b);
 

@@ -175,8 +175,8 @@ static void emitGemmChunk(KernelBuilder &b, const LinearArgs &args,
                      i * plan.panelBytes);
   b.forEachTile(b.index(0), rows, plan.rows, [&](int64_t count, Value row) {
     tile.rows = count;
-    tile.rowOffset = b.add(b.mul(b.add(firstRow, row), tile.rowStride),
-                           b.mul(tile.k0, plan.activationBytes));
+    Value first = b.add(b.mul(b.add(firstRow, row), tile.rowStride),
+                        b.mul(tile.k0, plan.activationBytes));
     SmallVector<Value> acc;
     auto address = [&](int64_t i, int64_t j) {
       Value line = b.add(b.mul(b.add(row, i), tile.blocks), j);
@@ -185,6 +185,9 @@ static void emitGemmChunk(KernelBuilder &b, const LinearArgs &args,
     for (int64_t i = 0; i < count; ++i)
       for (int64_t j = 0; j < tile.blocks; ++j)
         acc.push_back(b.loadVector(sums, address(i, j), type));
+    tile.rowOffsets.clear();
+    for (int64_t i = 0; i < count; ++i)
+      tile.rowOffsets.push_back(b.add(first, b.mul(tile.rowStride, i)));
     acc = plan.multiply(tile, acc);
     for (int64_t i = 0; i < count; ++i)
       for (int64_t j = 0; j < tile.blocks; ++j)
@@ -238,7 +241,7 @@ void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args, Correction fix,
       panel =
           b.stackBuffer({plan.panelBytes * plan.blocks.front()}, b.getI8Type());
     b.forEachTile(begin, end, plan.blocks, [&](int64_t count, Value block) {
-      GemmPlan::Tile tile{0,     count, prepared, Value(), stride,
+      GemmPlan::Tile tile{0,     count, prepared, {},     stride,
                           panel, block, Value(),  Value()};
       b.forLoop(b.index(0), args.rows, kRowPanel, [&](Value firstRow) {
         emitGemmPanel(b, args, fix, plan, tile, firstRow, sums);

@@ -31,7 +31,7 @@ namespace pquant {
 } // namespace pquant
 
 //===----------------------------------------------------------------------===//
-// Names and attributes
+// Names
 //===----------------------------------------------------------------------===//
 
 static StringRef getKindName(KernelKind kind) {
@@ -78,22 +78,6 @@ std::string KernelSpec::getSymbolName() const {
   if (quantizer)
     name += "_" + getQuantizerName(quantizer);
   return name + "_" + level.getName().str();
-}
-
-void pquant::setLevelAttributes(func::FuncOp function, LevelAttr level) {
-  OpBuilder builder(function.getContext());
-  SmallVector<Attribute> entries;
-  auto add = [&](StringRef key, StringRef value) {
-    entries.push_back(builder.getStrArrayAttr({key, value}));
-  };
-  std::string bits = std::to_string(level.getVectorBits());
-  add("target-cpu", level.getCpu());
-  if (!level.getFeatures().empty())
-    add("target-features", level.getFeatures());
-  add("prefer-vector-width", bits);
-  add("min-legal-vector-width", bits);
-  function->setAttr("passthrough", builder.getArrayAttr(entries));
-  function->setAttr(kLevelAttrName, level);
 }
 
 //===----------------------------------------------------------------------===//
@@ -173,7 +157,7 @@ func::FuncOp KernelLibrary::get(const KernelSpec &spec) {
   auto function = func::FuncOp::create(loc, name, type);
   function.setPrivate();
   function->setAttr("llvm.emit_c_interface", UnitAttr::get(context));
-  setLevelAttributes(function, spec.level);
+  spec.level.assignTo(function);
   symbols.insert(function);
 
   Block *body = function.addEntryBlock();

@@ -63,20 +63,13 @@ static bool hasKernel(Operation *op) {
          llvm::all_of(decoupled.getScales(), hasOneGroup);
 }
 
-static LogicalResult decompose(DecomposableOpInterface op) {
+static void remarkNoKernel(DecomposableOpInterface op) {
   remark::analysis(
       op.getLoc(),
       remark::RemarkOpts::name("Decomposed").category("convert-pquant-to-pqk"))
       << ("'" + op->getName().getStringRef() +
           "' replaced by its definition: no kernel takes it")
              .str();
-  OpBuilder builder(op);
-  FailureOr<SmallVector<Value>> values = op.decompose(builder);
-  if (failed(values))
-    return failure();
-  op->replaceAllUsesWith(*values);
-  op->erase();
-  return success();
 }
 
 /// Replaces ops without a kernel by their definitions, until none is left.
@@ -89,9 +82,11 @@ static LogicalResult decomposeOthers(ModuleOp module) {
     });
     if (ops.empty())
       return success();
-    for (DecomposableOpInterface op : ops)
-      if (failed(decompose(op)))
+    for (DecomposableOpInterface op : ops) {
+      remarkNoKernel(op);
+      if (failed(op.replaceByDefinition()))
         return failure();
+    }
   }
 }
 

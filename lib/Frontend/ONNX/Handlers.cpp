@@ -15,8 +15,8 @@ HandlerTable::HandlerTable() {
   for (llvm::ArrayRef<HandlerRow> family :
        {getElementwiseHandlers(), getIndexingHandlers(),
         getLinearAlgebraHandlers(), getNormalizationHandlers(),
-        getReduceHandlers(), getScatterHandlers(), getShapeHandlers(),
-        getUnaryHandlers()})
+        getReduceHandlers(), getReshapeHandlers(), getScatterHandlers(),
+        getShapeHandlers(), getUnaryHandlers()})
     rows.insert(rows.end(), family.begin(), family.end());
   llvm::sort(rows, [](const HandlerRow &a, const HandlerRow &b) {
     return std::tie(a.domain, a.op, a.since) <

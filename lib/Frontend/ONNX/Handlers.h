@@ -56,6 +56,7 @@ llvm::ArrayRef<HandlerRow> getIndexingHandlers();
 llvm::ArrayRef<HandlerRow> getLinearAlgebraHandlers();
 llvm::ArrayRef<HandlerRow> getNormalizationHandlers();
 llvm::ArrayRef<HandlerRow> getReduceHandlers();
+llvm::ArrayRef<HandlerRow> getReshapeHandlers();
 llvm::ArrayRef<HandlerRow> getScatterHandlers();
 llvm::ArrayRef<HandlerRow> getShapeHandlers();
 llvm::ArrayRef<HandlerRow> getUnaryHandlers();

@@ -236,9 +236,6 @@ static void emitPanel(KernelBuilder &b, const LinearArgs &args, Value block,
 /// at most in a chunk.
 static SmallVector<Value> emitTile(KernelBuilder &b, const GemmPlan::Tile &tile,
                                    ArrayRef<Value> acc) {
-  SmallVector<Value> rows;
-  for (int64_t i = 0; i < tile.rows; ++i)
-    rows.push_back(b.add(tile.rowOffset, b.mul(tile.rowStride, i)));
   SmallVector<Value> init(2 * tile.rows, b.constant(b.veci(16, 16), 0));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), tile.width, 4, init, [&](Value k, ValueRange carried) {
@@ -246,7 +243,7 @@ static SmallVector<Value> emitTile(KernelBuilder &b, const GemmPlan::Tile &tile,
         Value low = b.loadVector(tile.panel, at, halfType(b));
         Value high = b.loadVector(tile.panel, b.add(at, 32), halfType(b));
         SmallVector<Value> next;
-        for (Value row : rows) {
+        for (Value row : tile.rowOffsets) {
           Value x = b.broadcastWord(tile.activations, b.add(row, k), 32, 8);
           for (Value weight : {low, high})
             next.push_back(

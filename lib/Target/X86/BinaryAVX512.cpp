@@ -86,9 +86,6 @@ static void emitBinaryGemm(KernelBuilder &b, const LinearArgs &args) {
     emitPanel(b, args, block, k0, width, panel, offset);
   };
   plan.multiply = [&](const GemmPlan::Tile &tile, SmallVector<Value> acc) {
-    SmallVector<Value> rows;
-    for (int64_t i = 0; i < tile.rows; ++i)
-      rows.push_back(b.add(tile.rowOffset, b.mul(tile.rowStride, i)));
     return b.forLoop(
         b.index(0), tile.width, 4, acc, [&](Value k, ValueRange sums) {
           SmallVector<Value> next, weights;
@@ -96,7 +93,7 @@ static void emitBinaryGemm(KernelBuilder &b, const LinearArgs &args) {
             weights.push_back(b.loadVector(
                 tile.panel, b.add(b.mul(k, 16), j * plan.panelBytes),
                 lineType(b)));
-          for (Value row : rows) {
+          for (Value row : tile.rowOffsets) {
             Value x = b.broadcastWord(tile.activations, b.add(row, k), 32, 16);
             for (Value weight : weights)
               next.push_back(

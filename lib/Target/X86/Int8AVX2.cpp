@@ -100,16 +100,13 @@ static void emitInt8Gemv(KernelBuilder &b, const LinearArgs &args) {
 static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
                                    const GemmPlan::Tile &tile,
                                    ArrayRef<Value> acc) {
-  SmallVector<Value> rows;
-  for (int64_t i = 0; i < tile.rows; ++i)
-    rows.push_back(b.add(tile.rowOffset, b.mul(tile.rowStride, i)));
   Value base = b.mul(b.add(b.mul(tile.block, args.columns), tile.k0), 16);
   SmallVector<Value> init(kQuarters * tile.rows, b.constant(b.veci(8, 32), 0));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), tile.width, 4, init, [&](Value k, ValueRange carried) {
         SmallVector<Value> weights = loadQuarters(b, args, base, k);
         SmallVector<Value> next;
-        for (Value row : rows) {
+        for (Value row : tile.rowOffsets) {
           Value x =
               loadActivations(b, tile.activations, b.add(row, b.mul(k, 2)));
           for (Value weight : weights)

@@ -89,9 +89,7 @@ static void emitInt8Gemm(KernelBuilder &b, const LinearArgs &args) {
     emitBiasedRow(b, args, m, to, offset);
   };
   plan.multiply = [&](const GemmPlan::Tile &tile, SmallVector<Value> acc) {
-    SmallVector<Value> rows, bases;
-    for (int64_t i = 0; i < tile.rows; ++i)
-      rows.push_back(b.add(tile.rowOffset, b.mul(tile.rowStride, i)));
+    SmallVector<Value> bases;
     for (int64_t j = 0; j < tile.blocks; ++j)
       bases.push_back(blockOffset(b, args, b.add(tile.block, j), tile.k0));
     return b.forLoop(
@@ -99,7 +97,7 @@ static void emitInt8Gemm(KernelBuilder &b, const LinearArgs &args) {
           SmallVector<Value> next, weights;
           for (Value base : bases)
             weights.push_back(loadWeights(b, args, base, k));
-          for (Value row : rows) {
+          for (Value row : tile.rowOffsets) {
             Value x = b.broadcastWord(tile.activations, b.add(row, k), 32, 16);
             for (Value weight : weights)
               next.push_back(
