@@ -278,7 +278,7 @@ func.func @beside_a_capture(%x: f32, %p: i1) -> (f32, f32) {
   // CHECK-LABEL: func.func @beside_a_capture(
   // CHECK:         %[[A:.+]] = call @layer(%arg0)
   // CHECK-NEXT:    %[[B:.+]] = call @layer(%[[A]])
-  // CHECK-NEXT:    scf.if
+  // CHECK-NEXT:    arith.select
   %a1 = math.exp %x : f32
   %b1 = math.tanh %a1 : f32
   %a2 = math.exp %b1 : f32

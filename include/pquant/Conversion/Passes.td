@@ -50,7 +50,7 @@ def ConvertPQKernelToVectorPass : Pass<"pquant-convert-pqkernel-to-vector", "::m
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
-def ConvertPQuantToPQKernelPass : Pass<"convert-pquant-to-pqk", "::mlir::ModuleOp"> {
+def ConvertPQuantToPQKernelPass : Pass<"pquant-to-pqk", "::mlir::ModuleOp"> {
   let summary = "lower packed pquant ops to kernels on matrices";
   let description = [{
     Quantisers and linear layers with packed weights become destination-style `pqk` ops on two-dimensional tensors:

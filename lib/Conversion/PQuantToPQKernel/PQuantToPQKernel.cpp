@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// --convert-pquant-to-pqk. In: the packed phase. Out: pqk ops on matrices and
+// --pquant-to-pqk. In: the packed phase. Out: pqk ops on matrices and
 // upstream ops, no pquant op.
 //
 // A quantised activation becomes three tensors here (padded values, scales,
@@ -66,7 +66,7 @@ static bool hasKernel(Operation *op) {
 static void remarkNoKernel(DecomposableOpInterface op) {
   remark::analysis(
       op.getLoc(),
-      remark::RemarkOpts::name("Decomposed").category("convert-pquant-to-pqk"))
+      remark::RemarkOpts::name("Decomposed").category("pquant-to-pqk"))
       << ("'" + op->getName().getStringRef() +
           "' replaced by its definition: no kernel takes it")
              .str();

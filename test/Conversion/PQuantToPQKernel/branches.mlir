@@ -1,5 +1,5 @@
-// RUN: pquant-opt %s --pquant-pack-bits=layout=d16 --convert-pquant-to-pqk -split-input-file | FileCheck %s
-// RUN: pquant-opt %s --pquant-pack-bits=layout=d16 --convert-pquant-to-pqk -split-input-file --remarks-filter=convert-pquant-to-pqk 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: pquant-opt %s --pquant-pack-bits=layout=d16 --pquant-to-pqk -split-input-file | FileCheck %s
+// RUN: pquant-opt %s --pquant-pack-bits=layout=d16 --pquant-to-pqk -split-input-file --remarks-filter=pquant-to-pqk 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // Row sums come from the packed bytes: 1 - 2 + 3 and 4 + 5 - 128.
 

@@ -1,4 +1,4 @@
-// RUN: pquant-opt %s --convert-pquant-to-pqk -split-input-file -verify-diagnostics
+// RUN: pquant-opt %s --pquant-to-pqk -split-input-file -verify-diagnostics
 
 // A packed weight that no kernel takes cannot be decomposed either.
 

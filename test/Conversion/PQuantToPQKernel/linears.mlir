@@ -1,4 +1,4 @@
-// RUN: pquant-opt %s --convert-pquant-to-pqk -split-input-file | FileCheck %s
+// RUN: pquant-opt %s --pquant-to-pqk -split-input-file | FileCheck %s
 
 // Leading dimensions become rows, the quantiser's values are padded to 64
 // columns and its sums reach the kernel; the packed constant is the same blob.

@@ -24,7 +24,7 @@ PACKING = [
     "--pquant-fuse-branches",
     "--pquant-raise-float-linears=min-elements=1",
     "--pquant-pack-bits=layout=d16",
-    "--convert-pquant-to-pqk",
+    "--pquant-to-pqk",
     "--convert-elementwise-to-linalg",
     "--canonicalize",
     "--cse",
