@@ -6,7 +6,7 @@
 # What building and using pquant needs, and what only its tests need.
 BUILD_PACKAGES=(
   clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools libomp-22-dev
-  g++ cmake ninja-build libonnx-dev libprotobuf-dev protobuf-compiler zlib1g-dev
+  g++ cmake ninja-build libonnx-dev libprotobuf-dev protobuf-compiler libminizip-dev zlib1g-dev
   python3 python3-numpy python3-onnx
 )
 TEST_PACKAGES=(libbenchmark-dev libgtest-dev python3-torch)
