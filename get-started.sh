@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source tools/dev/debian.sh
 
 install_packages "${BUILD_PACKAGES[@]}"
-build_pquant
+build_pquant OFF
 
 sample=build/sample
 mkdir -p "$sample"

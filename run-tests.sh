@@ -8,6 +8,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source tools/dev/debian.sh
 
 install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-build_pquant
+build_pquant ON
 say "running the tests"
 cmake --build --preset release --target check-pquant

@@ -46,13 +46,12 @@ install_packages() {
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
-# Configures and builds everything into build/.
+# Configures and builds everything into build/; what only tests need, when $1 is ON, and not when it is OFF.
 build_pquant() {
-  local options=()
+  local options=("-DPQUANT_BUILD_TESTS=$1")
   if command -v ccache >/dev/null; then
     options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
-  is_installed libbenchmark-dev || options+=(-DPQUANT_BUILD_BENCHMARKS=OFF)
   say "building into build/"
   cmake --preset release "${options[@]}"
   cmake --build --preset release
