@@ -72,10 +72,11 @@ LogicalResult OutputFile::keep(bool executable) {
   if (failed(close()))
     return failure();
   namespace fs = llvm::sys::fs;
-  fs::perms mode = fs::all_read | fs::owner_write;
+  unsigned mode = fs::all_read | fs::owner_write;
   if (executable)
-    mode = mode | fs::all_exe;
-  fs::setPermissions(temporary, mode & static_cast<fs::perms>(~fs::getUmask()));
+    mode |= fs::all_exe;
+  fs::setPermissions(temporary,
+                     static_cast<fs::perms>(mode & ~fs::getUmask()));
   if (std::error_code error = fs::rename(temporary, destination))
     return reportError("cannot write '" + destination +
                        "': " + error.message());

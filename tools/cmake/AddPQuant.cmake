@@ -14,7 +14,8 @@ separate_arguments(LLVM_DEFINITIONS_LIST NATIVE_COMMAND "${LLVM_DEFINITIONS}")
 add_definitions(${LLVM_DEFINITIONS_LIST})
 add_compile_options(-Wall -Wno-unused-parameter -fvisibility-inlines-hidden)
 if(PQUANT_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize=vptr,function)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+                      -fno-sanitize=vptr,function)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
