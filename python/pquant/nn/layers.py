@@ -18,6 +18,7 @@ from pquant.nn.quantizers import Rows
 
 # The linears outside of the INT8 branch, by variant.
 KINDS = {"pquant": "binary", "bitnet": "binary", "bitnet158": "ternary", "float": "float"}
+HAS_FUSED_ATTENTION = hasattr(F, "scaled_dot_product_attention")
 
 
 class RMSNorm(nn.Module):
@@ -85,7 +86,7 @@ class Attention(nn.Module):
         query = rotate(heads(self.query, self.heads), cos, sin)
         key = repeat_heads(rotate(heads(self.key, self.groups), cos, sin), self.heads // self.groups)
         value = repeat_heads(heads(self.value, self.groups), self.heads // self.groups)
-        if self.fake or not hasattr(F, "scaled_dot_product_attention"):
+        if self.fake or not HAS_FUSED_ATTENTION:
             mixed = causal_attention(query, key, value)
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)

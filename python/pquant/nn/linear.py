@@ -126,7 +126,7 @@ def expert_rows_product(rows: Rows, layers: List[QuantizedLinear], chosen: Tenso
     rows: [.., K]; layers: E layers of N x K; chosen: float32 [.., E], 1 at the row's expert and 0 elsewhere. Returns
     [.., N]. All experts are multiplied in one product and the row's one is kept: shapes do not depend on the routing.
     """
-    weights, scales = zip(*(layer.integers() for layer in layers))
+    weights, scales = zip(*[layer.integers() for layer in layers])
     every = F.linear(rows.values, torch.cat(weights)).unflatten(-1, (len(layers), weights[0].shape[0]))
     y = (every * chosen.to(every.dtype).unsqueeze(-1)).sum(-2)
     scale = (chosen * torch.stack(scales)).sum(-1, keepdim=True)
@@ -136,7 +136,7 @@ def expert_rows_product(rows: Rows, layers: List[QuantizedLinear], chosen: Tenso
 def expert_columns_product(rows: Rows, layers: List[QuantizedLinear], chosen: Tensor) -> Tensor:
     """As `expert_rows_product`, for matrices with many rows and few columns: one product of [.., E * K] with the
     experts side by side, where a row is zero but for the columns of its own expert."""
-    weights, scales = zip(*(layer.integers() for layer in layers))
+    weights, scales = zip(*[layer.integers() for layer in layers])
     values = (chosen.unsqueeze(-1) * rows.values.unsqueeze(-2)).flatten(-2)
     y = F.linear(values, torch.cat(weights, 1))
     scale = (chosen * torch.stack(scales)).sum(-1, keepdim=True)
