@@ -1,15 +1,18 @@
 # Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The pQuant decoder that the generators write: its shape, its random weights, and its value in NumPy.
+"""The pQuant decoder that the generators write and that is trained: its shape, random weights, and value in NumPy.
 
 A LLaMA-like decoder: embedding, blocks of {RMS norm, attention with rotary positions, residual, RMS norm, decoupled
 feed-forward, residual}, final norm, head. Attention projections are 1-bit, the feed-forward layers have a 1-bit branch
 of `ffn - high_precision` units and `experts` INT8 branches of `high_precision` units (pQuant, arXiv 2602.22592).
 Embedding, norms, router and head stay in float32.
+
+A configuration may also name a baseline, whose feed-forward layers are plain: BitNet (1-bit), BitNet b1.58 (ternary)
+or float. Those are trained and compared only (`pquant.nn`).
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -17,9 +20,16 @@ from pquant import reference as ref
 from pquant.reference import F32, Quantizer
 
 
+VARIANTS = ("pquant", "bitnet", "bitnet158", "float")
+
+
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Sizes of a decoder; `ffn` counts the units of both branches."""
+    """Sizes of a decoder; `ffn` counts the units of both branches.
+
+    variant: "pquant", or a baseline with one plain feed-forward branch of `ffn` units and every linear of one kind:
+    "bitnet" (1-bit), "bitnet158" (ternary), "float". high_precision, experts, alpha and beta do not matter there.
+    """
 
     vocab: int = 256
     hidden: int = 128
@@ -33,16 +43,27 @@ class DecoderConfig:
     beta: float = 0.2
     norm_eps: float = 1e-6
     quantizer: Quantizer = Quantizer()
+    variant: str = "pquant"
 
     def __post_init__(self):
+        if self.variant not in VARIANTS:
+            raise ValueError(f"expected variant {', '.join(VARIANTS)}, but got {self.variant}")
         if min(self.vocab, self.hidden, self.blocks, self.heads, self.experts, self.high_precision) < 1:
             raise ValueError("expected sizes of at least 1")
         if self.hidden % self.heads or self.head_dim % 2:
             raise ValueError(f"expected heads of even width, but got width {self.hidden} in {self.heads} heads")
         if self.heads % self.groups:
             raise ValueError(f"expected heads divisible by kv_heads, but got {self.heads} and {self.groups}")
-        if self.ffn <= self.high_precision:
+        if self.variant == "pquant" and self.ffn <= self.high_precision:
             raise ValueError(f"expected ffn above high_precision, but got {self.ffn} and {self.high_precision}")
+
+    def to_dict(self) -> dict:
+        """Plain values, for JSON and checkpoints; `from_dict` takes them back."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> "DecoderConfig":
+        return DecoderConfig(**{**values, "quantizer": Quantizer(**values["quantizer"])})
 
     @property
     def head_dim(self) -> int:

@@ -9,7 +9,9 @@ BUILD_PACKAGES=(
   g++ cmake ninja-build libonnx-dev libprotobuf-dev protobuf-compiler libminizip-dev zlib1g-dev
   python3 python3-numpy python3-onnx
 )
-TEST_PACKAGES=(libbenchmark-dev libgtest-dev python3-torch)
+TEST_PACKAGES=(
+  libbenchmark-dev libgtest-dev python3-torch python3-sentencepiece python3-matplotlib python3-tqdm
+)
 
 say() { printf '== %s\n' "$*"; }
 
