@@ -19,6 +19,12 @@ llvm_config.with_environment("PATH", config.pquant_tools_dir, append_path=True)
 config.environment["LC_ALL"] = "C"
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --allow-unused-prefixes=false"
 
+# LLVM's libraries are not built with AddressSanitizer and would not see what our half of an allocator poisons.
+with open(os.path.join(config.pquant_binary_dir, "CMakeCache.txt")) as cache:
+    if "PQUANT_SANITIZE:BOOL=ON" in cache.read():
+        config.available_features.add("sanitizer")
+        config.environment["ASAN_OPTIONS"] = "allow_user_poisoning=0:allocator_may_return_null=1"
+
 config.recursiveExpansionLimit = 4
 config.substitutions += [
     ("%python", config.python_executable),
