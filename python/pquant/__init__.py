@@ -6,6 +6,8 @@
 - `pquant.decoder`: a pQuant decoder as an ONNX graph and as a NumPy function.
 - `pquant.onnx_eval`: evaluates such graphs, node by node, in NumPy.
 - `python -m pquant.make_sample`, `python -m pquant.make_large`: model generators.
+- `pquant.nn`, `pquant.training`: layers, language models and their training in PyTorch.
+- `python -m pquant.prepare`, `pquant.train`, `pquant.eval`, `pquant.generate`: from text files to a trained model.
 
-Only NumPy is needed to import the package; what writes or reads ONNX files needs `onnx`.
+Only NumPy is needed to import the package; what writes or reads ONNX files needs `onnx`, what trains needs `torch`.
 """

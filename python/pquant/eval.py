@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Perplexity of a trained model: `python -m pquant.eval MODEL.pt --data TOKENS`.
 
-MODEL.pt is model.pt or checkpoint.pt of `pquant.train`. Every held-out token but the first is predicted once, in windows
-of `--sequence` tokens side by side. Prints JSON.
+MODEL.pt is model.pt or checkpoint.pt of `pquant.train`. Every held-out token but the first is predicted once, in
+windows of `--sequence` tokens side by side. Prints JSON.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="pquant.eval", description="Perplexity of a trained model on held-out text.")
     parser.add_argument("model", help="model.pt or checkpoint.pt")
     parser.add_argument("--data", default="", help="folder of token files; their held-out part is taken")
-    parser.add_argument("--text", nargs="+", default=[], metavar="FILE", help="text files instead, all of them held out")
+    parser.add_argument("--text", nargs="+", default=[], metavar="FILE", help="text files instead, all held out")
     parser.add_argument("--tokenizer", default="", help="for --text (tokenizer.model beside the model)")
     parser.add_argument("--separator", default="", help="a line that stands between two documents of --text")
     parser.add_argument("--sequence", type=int, default=256, help="tokens a window (256)")

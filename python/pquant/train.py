@@ -3,7 +3,7 @@
 """Trains a language model: `python -m pquant.train FOLDER --data TOKENS` (or `--text FILE...`).
 
 FOLDER gets checkpoint.pt, from which the same command goes on; log.csv and loss.png; and at the end model.pt and
-results.json. On several GPUs, or machines: `torchrun --nproc-per-node=GPUS -m pquant.train ...`, one process a GPU.
+results.json. On several GPUs, or machines: `torchrun --nproc_per_node=GPUS -m pquant.train ...`, one process a GPU.
 """
 
 import argparse

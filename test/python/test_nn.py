@@ -20,7 +20,8 @@ from pquant.onnx_graph import GraphBuilder
 from pquant.reference import Quantizer
 
 SMALL = dict(vocab=64, hidden=32, blocks=2, heads=4, ffn=48, high_precision=16)
-QUANTIZERS = [Quantizer(formula, guard=guard) for formula in ("mul_recip", "mul_div", "div") for guard in ("max", "add")]
+FORMULAS = ("mul_recip", "mul_div", "div")
+QUANTIZERS = [Quantizer(formula, guard=guard) for formula in FORMULAS for guard in ("max", "add")]
 
 torch.set_num_threads(1)
 
@@ -274,6 +275,18 @@ class ModelTest(unittest.TestCase):
             changed[0, 6:] += 20
             with torch.no_grad():
                 np.testing.assert_allclose(model(ids)[0, :6], model(changed)[0, :6], rtol=1e-4, atol=1e-5)
+
+    @unittest.skipUnless(hasattr(torch, "compile"), "PyTorch before 2.0")
+    def test_compiles_whole(self):
+        """torch.compile takes the model as one graph, under autocast too."""
+        for options in (dict(experts=4), dict(variant="bitnet158"), dict(variant="float")):
+            model, ids = self.model(**options), torch.arange(12).reshape(2, 6)
+            compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+            for enabled in (False, True):
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                    got, want = compiled(ids, ids)[0], model(ids, ids)[0]
+                got.backward()
+                self.assertAlmostEqual(got.item(), want.item(), 1 if enabled else 4)
 
     def test_loss(self):
         model, ids = self.model(experts=2), torch.arange(12).reshape(2, 6)

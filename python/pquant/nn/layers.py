@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The units of the decoder: RMS norm, attention, feed-forward layers, block.
 
-B is the batch, S the sequence, H the hidden width. Activations between units are float32 [B, S, H]; only matrix products
-take autocast's type.
+B is the batch, S the sequence, H the hidden width. Activations between units are float32 [B, S, H]; only matrix
+products take autocast's type.
 """
 
 from typing import Optional, Tuple

@@ -59,7 +59,7 @@ def _scaled(x: Tensor, gamma: Optional[Tensor], step: Tensor) -> Tensor:
 
 
 def absmax_integers(x: Tensor, quantizer: Quantizer = Quantizer(), per_row: bool = True) -> Tuple[Tensor, Tensor]:
-    """Q(x) = clamp(round(x * gamma), qmin, qmax) with gamma = qmax / max|x| (pQuant, section on INT8 quantisation).
+    """Q(x) = clamp(round(x * gamma), qmin, qmax) with gamma = qmax / max|x| (pQuant).
 
     x: [.., K], any float type. Returns integers float32 [.., K] and step = 1 / gamma, float32: [.., 1] with per_row
     (activations), [] without (weights). Rounds half to even. Gradient: d integers / dx = gamma.
