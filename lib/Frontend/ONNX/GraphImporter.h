@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 //
 // Walks the nodes of the main graph in order and inlines functions of the
-// model. A node that fails poisons its results, so that everything else that is
+// model, except those of domain `pquant`, which are operations. A node that fails poisons its results, so that everything else that is
 // wrong is found in the same run and nothing is reported twice.
 //
 //===----------------------------------------------------------------------===//
