@@ -17,14 +17,15 @@ import dataclasses
 import json
 from typing import Any, Dict, Optional
 
+import pquant
+
 FORMAT = "1"
-VERSION = "0.1.0"
 
 
 def build(form: str, config, tokenizer: Optional[bytes] = None, generation: Optional[dict] = None) -> Dict[str, str]:
     """The entries of a model; config is a DecoderConfig."""
     entries = {
-        "pquant.version": VERSION,
+        "pquant.version": pquant.__version__,
         "pquant.format": FORMAT,
         "pquant.form": form,
         "pquant.config": json.dumps(dataclasses.asdict(config), sort_keys=True),

@@ -9,7 +9,7 @@ BUILD_PACKAGES=(
   g++ cmake ninja-build libonnx-dev libprotobuf-dev protobuf-compiler zlib1g-dev
   python3 python3-numpy python3-onnx
 )
-TEST_PACKAGES=(libbenchmark-dev libgtest-dev python3-torch)
+TEST_PACKAGES=(libbenchmark-dev libgtest-dev python3-pip python3-setuptools python3-torch python3-wheel)
 
 say() { printf '== %s\n' "$*"; }
 
