@@ -1,4 +1,5 @@
-//===- HandlersPQuant.cpp - Functions of domain pquant ---------------------===//
+//===- HandlersPQuant.cpp - Functions of domain pquant
+//---------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -68,8 +69,8 @@ static LogicalResult importQuantize(NodeContext &ctx, Formula formula) {
   if (failed(quantizer) || !*quantizer)
     return failure();
   OpBuilder &b = ctx.b.getBuilder();
-  auto op = QuantizeOp::create(b, ctx.b.getLoc(), ctx.b.getValue(input),
-                               *quantizer);
+  auto op =
+      QuantizeOp::create(b, ctx.b.getLoc(), ctx.b.getValue(input), *quantizer);
   SizeList rows(input->sizes);
   rows.pop_back();
   ctx.setOutput(0, ctx.b.makeTensor(op.getValues(), ElementType{b.getI8Type()},
@@ -218,16 +219,16 @@ static FailureOr<SmallVector<Value>> getPlanes(NodeContext &ctx, const Rows &in,
   if (!ctx.hasAttribute("columns"))
     return ctx.error() << "expected attribute 'columns'";
   if (int64_t columns = ctx.getInt("columns", 0); columns != in.columns)
-    return ctx.hasFailed() ? failure()
-                           : LogicalResult(
-                                 ctx.error()
-                                 << "expected attribute 'columns' to be the "
-                                    "last dimension of 'values', "
-                                 << in.columns << ", but got " << columns);
+    return ctx.hasFailed()
+               ? failure()
+               : LogicalResult(ctx.error()
+                               << "expected attribute 'columns' to be the "
+                                  "last dimension of 'values', "
+                               << in.columns << ", but got " << columns);
   SmallVector<Value> planes;
   for (auto [i, name] : llvm::enumerate(names)) {
-    FailureOr<ElementsAttr> packed = getMatrix(
-        ctx, 2 + i, name, byte, llvm::divideCeil(in.columns, 8));
+    FailureOr<ElementsAttr> packed =
+        getMatrix(ctx, 2 + i, name, byte, llvm::divideCeil(in.columns, 8));
     if (failed(packed))
       return failure();
     int64_t n = packed->getShapedType().getDimSize(0);
@@ -237,8 +238,8 @@ static FailureOr<SmallVector<Value>> getPlanes(NodeContext &ctx, const Rows &in,
     rows = n;
     ElementsAttr plane =
         makePlane(*packed, in.columns, ctx.getNode().input(2 + i));
-    planes.push_back(arith::ConstantOp::create(b, ctx.b.getLoc(),
-                                               cast<TypedAttr>(plane)));
+    planes.push_back(
+        arith::ConstantOp::create(b, ctx.b.getLoc(), cast<TypedAttr>(plane)));
   }
   return planes;
 }
@@ -297,9 +298,8 @@ static LogicalResult importInt8Linear(NodeContext &ctx) {
   FailureOr<Value> scale = getScale(ctx, 3, rows, /*isMatrix=*/false);
   if (failed(scale))
     return failure();
-  Value result =
-      Int8LinearOp::create(b, ctx.b.getLoc(), in->values, in->step,
-                           ctx.b.getValue(ctx.getInput(2)), *scale);
+  Value result = Int8LinearOp::create(b, ctx.b.getLoc(), in->values, in->step,
+                                      ctx.b.getValue(ctx.getInput(2)), *scale);
   return setLinear(ctx, *in, result, rows);
 }
 
