@@ -130,7 +130,10 @@ class NamedWeights:
     def scalar(self, name: str, default: float) -> np.float32:
         if name not in self.arrays:
             return F32(default)
-        return self.matrix(name, np.shape(self.arrays[name])).reshape(-1)[0]
+        array = np.asarray(self.arrays[name], F32)
+        if array.size != 1:
+            raise ValueError(f"expected {name} of one element, but got shape {array.shape}")
+        return array.reshape(-1)[0]
 
 
 def _binary(weights: RandomWeights, name: str, shape: tuple) -> tuple:

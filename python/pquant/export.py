@@ -12,6 +12,7 @@ Needs torch, to read the file, and python3-onnx.
 import argparse
 import dataclasses
 import os
+import pickle
 import sys
 
 import numpy as np
@@ -66,7 +67,7 @@ def main() -> None:
             external = ExternalData(folder, os.path.splitext(name)[0] + ".data")
         builder, residue = GraphBuilder(external), not arguments.no_residue
         model = DecoderExporter(config, weights, builder, arguments.form, residue, arguments.cache, entries).export()
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, RuntimeError, pickle.UnpicklingError) as error:
         sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
     if external:
         external.file.close()
