@@ -7,20 +7,23 @@ feed-forward, residual}, final norm, head. Attention projections are 1-bit, the 
 of `ffn - high_precision` units and `experts` INT8 branches of `high_precision` units (pQuant, arXiv 2602.22592).
 Embedding, norms, router and head stay in float32.
 
-A configuration may also name a baseline, whose feed-forward layers are plain: BitNet (1-bit), BitNet b1.58 (ternary)
-or float. Those are trained and compared only (`pquant.nn`).
+What pQuant is compared with has one plain feed-forward layer of `ffn` units, and every linear layer of one kind: 1-bit
+(variant `bitnet`), ternary (`bitnet158`, arXiv 2402.17764) or float32 (`float`).
 """
 
 import zlib
 from dataclasses import asdict, dataclass
+from typing import List, Optional, Tuple
 
 import numpy as np
 
 from pquant import reference as ref
 from pquant.reference import F32, Quantizer
 
+# The kind of the linear layers of each variant; the INT8 branches of `pquant` are apart.
+VARIANTS = {"pquant": "binary", "bitnet": "binary", "bitnet158": "ternary", "float": "float"}
 
-VARIANTS = ("pquant", "bitnet", "bitnet158", "float")
+Cache = List[Tuple[np.ndarray, np.ndarray]]  # keys (rotated) and values of each block, [B, groups, T, head_dim]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class DecoderConfig:
             raise ValueError(f"expected heads of even width, but got width {self.hidden} in {self.heads} heads")
         if self.heads % self.groups:
             raise ValueError(f"expected heads divisible by kv_heads, but got {self.heads} and {self.groups}")
+        if self.ffn < 1:
+            raise ValueError(f"expected ffn of at least 1, but got {self.ffn}")
         if self.variant == "pquant" and self.ffn <= self.high_precision:
             raise ValueError(f"expected ffn above high_precision, but got {self.ffn} and {self.high_precision}")
 
@@ -73,6 +78,11 @@ class DecoderConfig:
     def groups(self) -> int:
         """Key and value heads."""
         return self.kv_heads or self.heads
+
+    @property
+    def kind(self) -> str:
+        """The kind of the linear layers outside of the INT8 branches."""
+        return VARIANTS[self.variant]
 
     @property
     def attention_shapes(self) -> dict:
@@ -107,32 +117,78 @@ class RandomWeights:
     def norm(self, name: str, size: int) -> np.ndarray:
         return F32(1) + self.matrix(name, (size,), 0.1)
 
+    def scalar(self, name: str, default: float) -> np.float32:
+        return F32(default)
+
+
+class NamedWeights:
+    """Given weights by name, those of a training checkpoint for instance; has the methods of RandomWeights."""
+
+    def __init__(self, arrays: dict):
+        self.arrays = arrays
+
+    def matrix(self, name: str, shape: tuple, deviation: float = 0.0) -> np.ndarray:
+        if name not in self.arrays:
+            raise KeyError(f"expected a weight {name}")
+        array = np.ascontiguousarray(self.arrays[name], F32)
+        if array.shape != tuple(shape):
+            raise ValueError(f"expected {name} of shape {tuple(shape)}, but got {array.shape}")
+        return array
+
+    def norm(self, name: str, size: int) -> np.ndarray:
+        return self.matrix(name, (size,))
+
+    def scalar(self, name: str, default: float) -> np.float32:
+        if name not in self.arrays:
+            return F32(default)
+        array = np.asarray(self.arrays[name], F32)
+        if array.size != 1:
+            raise ValueError(f"expected {name} of one element, but got shape {array.shape}")
+        return array.reshape(-1)[0]
+
 
 def _binary(weights: RandomWeights, name: str, shape: tuple) -> tuple:
     return ref.binarize_weight(weights.matrix(name, shape))
 
 
-def _binary_linear(quantized: tuple, weight: tuple) -> np.ndarray:
-    return ref.binary_linear(*quantized, [weight[0]], [np.reshape(weight[1], (1, 1))])
+def _linear(config: DecoderConfig, weights: RandomWeights, name: str, shape: tuple, x: np.ndarray) -> np.ndarray:
+    """A linear layer of the variant's kind on rows that are not quantised yet."""
+    weight = weights.matrix(name, shape)
+    if config.kind == "float":
+        return x @ weight.T
+    quantized = ref.quantize(x, config.quantizer)
+    if config.kind == "ternary":
+        return ref.ternary_linear(*quantized, *ref.ternarize_weight(weight))
+    bits, scale = ref.binarize_weight(weight)
+    return ref.binary_linear(*quantized, [bits], [np.reshape(scale, (1, 1))])
 
 
-def _attention(config: DecoderConfig, weights: RandomWeights, name: str, x: np.ndarray) -> np.ndarray:
+def _attention(config: DecoderConfig, weights: RandomWeights, name: str, x: np.ndarray, past: tuple) -> tuple:
+    """The result, and the keys and values with those of `x` appended to `past`."""
     batch, length = x.shape[:2]
     shapes = config.attention_shapes
-    quantized = ref.quantize(x, config.quantizer)
 
     def project(part, heads):
-        y = _binary_linear(quantized, _binary(weights, f"{name}.{part}.weight", shapes[part]))
+        y = _linear(config, weights, f"{name}.{part}.weight", shapes[part], x)
         return y.reshape(batch, length, heads, config.head_dim).transpose(0, 2, 1, 3)
 
-    tables = ref.rotary_tables(np.arange(length), config.head_dim)
+    start = past[0].shape[2]
+    tables = ref.rotary_tables(np.arange(start, start + length), config.head_dim)
     query = ref.rotary_embedding(project("query", config.heads), *tables)
     key = ref.rotary_embedding(project("key", config.groups), *tables)
     value = project("value", config.groups)
+    key, value = np.concatenate([past[0], key], 2), np.concatenate([past[1], value], 2)
     mixed = ref.attention(query, key, value, config.head_dim**-0.5, causal=True)
     merged = mixed.transpose(0, 2, 1, 3).reshape(batch, length, config.hidden)
-    output = _binary(weights, f"{name}.output.weight", shapes["output"])
-    return _binary_linear(ref.quantize(merged, config.quantizer), output)
+    return _linear(config, weights, f"{name}.output.weight", shapes["output"], merged), (key, value)
+
+
+def _plain_feed_forward(config: DecoderConfig, weights: RandomWeights, name: str, x: np.ndarray) -> np.ndarray:
+    gate, up, down = (
+        lambda rows, part=part, shape=shape: _linear(config, weights, f"{name}.{part}.weight", shape, rows)
+        for part, shape in config.ffn_shapes(config.ffn).items()
+    )
+    return down(ref.ACTIVATIONS["silu"](gate(x)) * up(x))
 
 
 def _feed_forward(config: DecoderConfig, weights: RandomWeights, name: str, x: np.ndarray) -> np.ndarray:
@@ -148,18 +204,36 @@ def _feed_forward(config: DecoderConfig, weights: RandomWeights, name: str, x: n
     routing = None
     if config.experts > 1:
         routing = ref.route(x, weights.matrix(f"{name}.router.weight", (config.experts, config.hidden)))
-    scales = (config.alpha, config.beta)
+    scales = (weights.scalar(f"{name}.alpha", config.alpha), weights.scalar(f"{name}.beta", config.beta))
     return ref.decoupled_ffn(x, ref.Branch(**one), ref.Branch(**experts), routing, *scales, config.quantizer)
+
+
+def empty_cache(config: DecoderConfig, batch: int) -> Cache:
+    """The cache before the first token."""
+    nothing = np.zeros((batch, config.groups, 0, config.head_dim), F32)
+    return [(nothing, nothing)] * config.blocks
 
 
 def evaluate(config: DecoderConfig, weights: RandomWeights, ids: np.ndarray) -> np.ndarray:
     """Logits float32 [B, S, vocab] of token ids int64 [B, S]."""
+    return evaluate_step(config, weights, ids)[0]
+
+
+def evaluate_step(
+    config: DecoderConfig, weights: RandomWeights, ids: np.ndarray, past: Optional[Cache] = None
+) -> Tuple[np.ndarray, Cache]:
+    """Logits of token ids that follow those of `past`, and the cache with their keys and values appended."""
+    past = empty_cache(config, ids.shape[0]) if past is None else past
+    present = []
     x = weights.matrix("embedding.weight", (config.vocab, config.hidden), 1.0)[ids]
     for b in range(config.blocks):
         name = f"blocks.{b}"
         norm = ref.rms_norm(x, weights.norm(f"{name}.norm1.weight", config.hidden), config.norm_eps)
-        x = x + _attention(config, weights, f"{name}.attention", norm)
+        mixed, cache = _attention(config, weights, f"{name}.attention", norm, past[b])
+        present.append(cache)
+        x = x + mixed
         norm = ref.rms_norm(x, weights.norm(f"{name}.norm2.weight", config.hidden), config.norm_eps)
-        x = x + _feed_forward(config, weights, f"{name}.ffn", norm)
+        feed_forward = _feed_forward if config.variant == "pquant" else _plain_feed_forward
+        x = x + feed_forward(config, weights, f"{name}.ffn", norm)
     x = ref.rms_norm(x, weights.norm("norm.weight", config.hidden), config.norm_eps)
-    return x @ weights.matrix("head.weight", (config.vocab, config.hidden)).T
+    return x @ weights.matrix("head.weight", (config.vocab, config.hidden)).T, present

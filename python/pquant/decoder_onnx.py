@@ -2,13 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The decoder of `pquant.decoder` as an ONNX graph, opset 17, with dynamic batch and sequence.
 
-Two forms, those in which exporters write such a model:
+Three forms. Two are those in which exporters write such a model:
 
 - qat: float shadow weights and the fake-quant arithmetic of training, with or without the straight-through residue
   `x + (q - x)`;
 - folded: the weight side computed by the exporter, so that a 1-bit matrix is a float tensor of two values +-s and an
   INT8 matrix one of k * s, both transposed for MatMul.
+
+The third is for those who run it:
+
+- deployment: quantised layers are calls of functions of domain `pquant` on packed weights (`pquant.onnx_functions`).
+  Linears that read the same rows share one call of the quantiser.
+
+With a cache the graph is one step of a decoder: it takes the keys and values of earlier tokens, none for the first
+step, and gives them back with those of `input_ids` appended.
 """
+
+from typing import Dict, Optional
 
 import numpy as np
 import onnx
@@ -16,9 +26,10 @@ from onnx import TensorProto, helper
 
 from pquant import reference as ref
 from pquant.decoder import DecoderConfig, RandomWeights
+from pquant.onnx_functions import QUANTIZERS
 from pquant.onnx_graph import GraphBuilder
 
-FORMS = ("qat", "folded")
+FORMS = ("qat", "folded", "deployment")
 
 
 class DecoderExporter:
@@ -31,15 +42,19 @@ class DecoderExporter:
         builder: GraphBuilder,
         form: str = "qat",
         residue: bool = True,
+        cache: bool = False,
+        metadata: Optional[Dict[str, str]] = None,
     ):
         if form not in FORMS:
-            raise ValueError(f"expected form qat or folded, but got {form}")
+            raise ValueError(f"expected form {', '.join(FORMS)}, but got {form}")
         self.config, self.weights, self.g = config, weights, builder
-        self.folded, self.residue = form == "folded", residue
+        self.form, self.residue, self.cache, self.metadata = form, residue, cache, metadata
+        self.present: list = []
 
     def export(self) -> onnx.ModelProto:
         config, g = self.config, self.g
-        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])
+        inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])]
+        inputs += self._cache_infos("past_key_values", "past")
         logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", "sequence", config.vocab])
         self._positions()
         embedding = self.weights.matrix("embedding.weight", (config.vocab, config.hidden), 1.0)
@@ -54,22 +69,38 @@ class DecoderExporter:
         with g.scope("head"):
             y = self._float_linear("head.weight", x, config.vocab)
         g.nodes.append(helper.make_node("Identity", [y], ["logits"], name="logits"))
-        return g.model("pquant_decoder", [ids], [logits], "pquant")
+        outputs = [logits] + self._cache_infos("present", "total")
+        for value, info in zip(self.present, outputs[1:]):
+            g.nodes.append(helper.make_node("Identity", [value], [info.name], name=info.name))
+        return g.model("pquant_decoder", inputs, outputs, "pquant", self.metadata)
 
-    # Positions, mask
+    # Cache, positions, mask
+
+    def _cache_infos(self, name: str, length: str) -> list:
+        """One float32 [batch, groups, length, head_dim] for the keys and one for the values of each block."""
+        if not self.cache:
+            return []
+        sizes = ["batch", self.config.groups, length, self.config.head_dim]
+        names = [f"{name}.{b}.{part}" for b in range(self.config.blocks) for part in ("key", "value")]
+        return [helper.make_tensor_value_info(each, TensorProto.FLOAT, sizes) for each in names]
 
     def _size(self, value: str, axis: int) -> str:
         return self.g.op("Gather", self.g.op("Shape", value), self.g.constant(axis, np.int64), axis=0)
 
     def _positions(self) -> None:
-        """The rotary tables [S, D] and the causal mask [S, S], shared by all blocks."""
+        """The rotary tables [S, D] and the causal mask [S, T], shared by all blocks; T counts the past as well."""
         g, config = self.g, self.config
         with g.scope("positions"):
             zero, one = g.constant(0, np.int64), g.constant(1, np.int64)
-            positions = g.op("Range", zero, self._size("input_ids", 1), one)
+            total = length = self._size("input_ids", 1)
+            if self.cache:
+                zero = self._size("past_key_values.0.key", 2)
+                total = g.op("Add", zero, length)
+            positions = g.op("Range", zero, total, one)
+            every = g.op("Range", g.constant(0, np.int64), total, one) if self.cache else positions
             axis0, axis1 = g.constant([0], np.int64), g.constant([1], np.int64)
             column = g.op("Unsqueeze", positions, axis1)
-            self.visible = g.op("LessOrEqual", g.op("Unsqueeze", positions, axis0), column)
+            self.visible = g.op("LessOrEqual", g.op("Unsqueeze", every, axis0), column)
             frequencies = g.constant(ref.rotary_frequencies(config.head_dim)[None])
             angles = g.op("Mul", g.op("Cast", column, to=TensorProto.FLOAT), frequencies)
             angles = g.op("Concat", angles, angles, axis=-1)
@@ -104,6 +135,24 @@ class DecoderExporter:
         limits = g.constant(float(quantizer.qmin)), g.constant(float(quantizer.qmax))
         return self._with_residue(x, g.op(after[0], g.op("Clip", rounded, *limits), after[1]))
 
+    def _quantize(self, x: str):
+        """Rows as linears of the variant read them: fake-quantised, or in deployment form integers and step."""
+        if self.config.kind == "float":
+            return x
+        if self.form != "deployment":
+            return self._fake_quantize(x, per_row=True)
+        quantizer = self.config.quantizer
+        floor, offset = (quantizer.eps, 0.0) if quantizer.guard == "max" else (0.0, quantizer.eps)
+        function, limits = QUANTIZERS[quantizer.formula], {"qmin": quantizer.qmin, "qmax": quantizer.qmax}
+        return self.g.call(function, x, outputs=2, floor=float(floor), offset=float(offset), **limits)
+
+    def _fake_ternarize(self, weight: str) -> str:
+        g = self.g
+        scale = g.op("Clip", g.op("ReduceMean", g.op("Abs", weight), keepdims=0), g.constant(1e-5))
+        rounded = g.op("Round", g.op("Div", weight, scale))
+        values = g.op("Clip", rounded, g.constant(-1.0), g.constant(1.0))
+        return self._with_residue(weight, g.op("Mul", values, scale))
+
     def _fake_binarize(self, weight: str) -> str:
         g = self.g
         mean = g.op("ReduceMean", weight, keepdims=0)
@@ -118,15 +167,40 @@ class DecoderExporter:
         weight = self.g.weight(name, self.weights.matrix(name, (rows, self.config.hidden)))
         return self.g.op("MatMul", x, self.g.op("Transpose", weight, perm=[1, 0]))
 
-    def _linear(self, name: str, x: str, shape: tuple, binary: bool) -> str:
-        g, quantizer = self.g, self.config.quantizer
+    def _fold(self, values: np.ndarray, kind: str) -> np.ndarray:
+        if kind == "int8":
+            return ref.fake_quantize_weight(values, self.config.quantizer)
+        return {"binary": ref.fake_binarize_weight, "ternary": ref.fake_ternarize_weight}[kind](values)
+
+    def _packed_linear(self, name: str, x: tuple, values: np.ndarray, kind: str) -> str:
+        g = self.g
+        if kind == "int8":
+            integers, scale = ref.quantize_weight(values, self.config.quantizer)
+            operands = [g.weight(f"{name}.weight", integers), g.weight(f"{name}.scale", np.reshape(scale, 1))]
+            return g.call("Int8Linear", *x, *operands)
+        columns = values.shape[1]
+        if kind == "binary":
+            bits, scale = ref.binarize_weight(values)
+            operands = [g.weight(f"{name}.bits", ref.pack_rows(bits)), g.weight(f"{name}.scale", np.reshape(scale, 1))]
+            return g.call("BinaryLinear", *x, *operands, columns=columns)
+        signs, scale = ref.ternarize_weight(values)
+        planes = {"nonnegative": signs >= 0, "positive": signs > 0}
+        operands = [g.weight(f"{name}.{plane}", ref.pack_rows(bits)) for plane, bits in planes.items()]
+        return g.call("TernaryLinear", *x, *operands, g.weight(f"{name}.scale", np.reshape(scale, 1)), columns=columns)
+
+    def _linear(self, name: str, x, shape: tuple, kind: str) -> str:
+        g = self.g
         values = self.weights.matrix(f"{name}.weight", shape)
         with g.scope(name.rsplit(".", 1)[-1]):
-            if self.folded:
-                folded = ref.fake_binarize_weight(values) if binary else ref.fake_quantize_weight(values, quantizer)
-                return g.op("MatMul", x, g.weight(f"{name}.weight", folded.T))
+            if kind != "float" and self.form == "deployment":
+                return self._packed_linear(name, x, values, kind)
+            if kind != "float" and self.form == "folded":
+                return g.op("MatMul", x, g.weight(f"{name}.weight", self._fold(values, kind).T))
             weight = g.weight(f"{name}.weight", values)
-            weight = self._fake_binarize(weight) if binary else self._fake_quantize(weight, per_row=False)
+            if kind == "int8":
+                weight = self._fake_quantize(weight, per_row=False)
+            elif kind != "float":
+                weight = self._fake_binarize(weight) if kind == "binary" else self._fake_ternarize(weight)
             return g.op("MatMul", x, g.op("Transpose", weight, perm=[1, 0]))
 
     # Blocks
@@ -164,35 +238,48 @@ class DecoderExporter:
         wide = g.op("Expand", g.op("Unsqueeze", x, axis2), sizes(config.groups, repeat))
         return g.op("Reshape", wide, sizes(config.heads))
 
+    def _with_past(self, key: str, value: str) -> tuple:
+        """Keys and values with those of earlier tokens before them."""
+        if not self.cache:
+            return key, value
+        block = len(self.present) // 2
+        for part, new in (("key", key), ("value", value)):
+            self.present.append(self.g.op("Concat", f"past_key_values.{block}.{part}", new, axis=2))
+        return tuple(self.present[-2:])
+
     def _attention(self, name: str, x: str) -> str:
         g, config = self.g, self.config
         with g.scope("attention"):
-            quantized = self._fake_quantize(x, per_row=True)
+            quantized = self._quantize(x)
             heads = {}
             for part, count in (("query", config.heads), ("key", config.groups), ("value", config.groups)):
-                y = self._linear(f"{name}.{part}", quantized, config.attention_shapes[part], binary=True)
+                y = self._linear(f"{name}.{part}", quantized, config.attention_shapes[part], config.kind)
                 y = g.op("Reshape", y, g.constant([0, 0, count, config.head_dim], np.int64))
                 heads[part] = g.op("Transpose", y, perm=[0, 2, 1, 3])
-            query, key = self._rotate(heads["query"]), self._repeat_heads(self._rotate(heads["key"]))
+            query = self._rotate(heads["query"])
+            key, value = self._with_past(self._rotate(heads["key"]), heads["value"])
+            key = self._repeat_heads(key)
             logits = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))
             logits = g.op("Div", logits, g.constant(config.head_dim**0.5))
             logits = g.op("Where", self.visible, logits, g.constant(-np.inf))
-            mixed = g.op("MatMul", g.op("Softmax", logits, axis=-1), self._repeat_heads(heads["value"]))
+            mixed = g.op("MatMul", g.op("Softmax", logits, axis=-1), self._repeat_heads(value))
             merged = g.op("Transpose", mixed, perm=[0, 2, 1, 3])
             merged = g.op("Reshape", merged, g.constant([0, 0, config.hidden], np.int64))
-            quantized = self._fake_quantize(merged, per_row=True)
-            return self._linear(f"{name}.output", quantized, config.attention_shapes["output"], binary=True)
+            quantized = self._quantize(merged)
+            return self._linear(f"{name}.output", quantized, config.attention_shapes["output"], config.kind)
 
-    def _branch(self, name: str, x: str, width: int, binary: bool) -> str:
+    def _gated(self, name: str, x, width: int, kind: str) -> str:
         g, shapes = self.g, self.config.ffn_shapes(width)
-        with g.scope(name.split(".ffn.", 1)[-1]):
-            gate = self._linear(f"{name}.gate", x, shapes["gate"], binary)
-            gate = g.op("Mul", gate, g.op("Sigmoid", gate))
-            hidden = g.op("Mul", gate, self._linear(f"{name}.up", x, shapes["up"], binary))
-            quantized = self._fake_quantize(hidden, per_row=True)
-            return self._linear(f"{name}.down", quantized, shapes["down"], binary)
+        gate = self._linear(f"{name}.gate", x, shapes["gate"], kind)
+        gate = g.op("Mul", gate, g.op("Sigmoid", gate))
+        hidden = g.op("Mul", gate, self._linear(f"{name}.up", x, shapes["up"], kind))
+        return self._linear(f"{name}.down", self._quantize(hidden), shapes["down"], kind)
 
-    def _routed(self, name: str, x: str, quantized: str) -> str:
+    def _branch(self, name: str, x, width: int, kind: str) -> str:
+        with self.g.scope(name.split(".ffn.", 1)[-1]):
+            return self._gated(name, x, width, kind)
+
+    def _routed(self, name: str, x: str, quantized) -> str:
         """All experts evaluated, the most probable one gathered and weighted by its probability."""
         g, config = self.g, self.config
         logits = self._float_linear(f"{name}.router.weight", x, config.experts)
@@ -202,7 +289,7 @@ class DecoderExporter:
         axis = g.constant([-2], np.int64)
         outputs = []
         for e in range(config.experts):
-            y = self._branch(f"{name}.experts.{e}", quantized, config.high_precision, binary=False)
+            y = self._branch(f"{name}.experts.{e}", quantized, config.high_precision, "int8")
             outputs.append(g.op("Unsqueeze", y, axis))
         stacked = g.op("Concat", *outputs, axis=-2)
         one = g.constant([1], np.int64)
@@ -215,12 +302,16 @@ class DecoderExporter:
     def _feed_forward(self, name: str, x: str) -> str:
         g, config = self.g, self.config
         with g.scope("ffn"):
-            quantized = self._fake_quantize(x, per_row=True)
-            one = self._branch(f"{name}.one", quantized, config.ffn - config.high_precision, binary=True)
+            quantized = self._quantize(x)
+            if config.variant != "pquant":
+                return self._gated(name, quantized, config.ffn, config.kind)
+            one = self._branch(f"{name}.one", quantized, config.ffn - config.high_precision, "binary")
             if config.experts > 1:
                 high = self._routed(name, x, quantized)
             else:
-                high = self._branch(f"{name}.experts.0", quantized, config.high_precision, binary=False)
-            alpha = g.weight(f"{name}.alpha", np.float32(config.alpha).reshape(()))
-            beta = g.weight(f"{name}.beta", np.float32(config.beta).reshape(()))
+                high = self._branch(f"{name}.experts.0", quantized, config.high_precision, "int8")
+            alpha, beta = (
+                g.weight(f"{name}.{part}", np.reshape(self.weights.scalar(f"{name}.{part}", default), ()))
+                for part, default in (("alpha", config.alpha), ("beta", config.beta))
+            )
             return g.op("Add", g.op("Mul", alpha, high), g.op("Mul", beta, one))

@@ -3,15 +3,16 @@
 """Evaluates ONNX graphs node by node in NumPy.
 
 It covers the operators of the models that `pquant` generates and that its tests export from PyTorch, by the rules of
-opsets 17 and 18, and refuses all others. It shows that a graph computes what its source says, before a compiler sees it; it is
-not fast.
+opsets 17 and 18, and local functions by their bodies; it refuses all others. It shows that a graph computes what its
+source says, before a compiler sees it; it is not fast.
 """
 
+import functools
 from typing import Callable, Dict, List
 
 import numpy as np
 import onnx
-from onnx import helper, mapping, numpy_helper
+from onnx import helper, numpy_helper
 
 from pquant.reference import erf
 
@@ -33,6 +34,24 @@ def _reshape(x, shape, allowzero=0):
 
 def _axes(attribute):
     return None if attribute is None else tuple(attribute)
+
+
+def _element_type(code: int) -> np.dtype:
+    if hasattr(helper, "tensor_dtype_to_np_dtype"):
+        return helper.tensor_dtype_to_np_dtype(code)
+    from onnx import mapping  # before onnx 1.13
+
+    return mapping.TENSOR_TYPE_TO_NP_TYPE[code]
+
+
+def _constant(value=None, value_float=None, value_int=None):
+    if value is not None:
+        return numpy_helper.to_array(value)
+    return np.float32(value_float) if value_int is None else np.int64(value_int)
+
+
+def _bit_shift(x, y, direction):
+    return np.right_shift(x, y) if direction == b"RIGHT" else np.left_shift(x, y)
 
 
 def _softmax(x, axis=-1):
@@ -89,10 +108,11 @@ OPERATORS: Dict[str, Callable] = {
     "Abs": np.abs,
     "Add": np.add,
     "ArgMax": lambda x, axis=0, keepdims=1: x.argmax(axis, keepdims=bool(keepdims)),
-    "Cast": lambda x, to: x.astype(mapping.TENSOR_TYPE_TO_NP_TYPE[to]),
+    "BitShift": _bit_shift,
+    "Cast": lambda x, to: x.astype(_element_type(to)),
     "Clip": _clip,
     "Concat": lambda *x, axis: np.concatenate(x, axis),
-    "Constant": lambda value: numpy_helper.to_array(value),
+    "Constant": _constant,
     "ConstantOfShape": lambda shape, value: np.full(shape, numpy_helper.to_array(value)[0]),
     "Cos": np.cos,
     "Div": _divide,
@@ -107,6 +127,8 @@ OPERATORS: Dict[str, Callable] = {
     "LayerNormalization": _layer_normalization,
     "LessOrEqual": np.less_equal,
     "MatMul": np.matmul,
+    "Max": lambda *x: functools.reduce(np.maximum, x),
+    "Mod": np.remainder,
     "Mul": np.multiply,
     "Neg": np.negative,
     "Not": np.logical_not,
@@ -136,6 +158,29 @@ OPERATORS: Dict[str, Callable] = {
 }
 
 
+def _evaluate_nodes(nodes, values: Dict[str, np.ndarray], functions: dict, call: dict) -> None:
+    """Adds what `nodes` compute to `values`; `call` has the attributes of the function call around them."""
+    for node in nodes:
+        function = functions.get((node.domain, node.op_type))
+        if function is None and (node.domain or node.op_type not in OPERATORS):
+            raise NotImplementedError(f"node {node.name}: operator {node.op_type} is not evaluated")
+        arguments = [values[name] if name else None for name in node.input]
+        attributes = {}
+        for attribute in node.attribute:
+            if not attribute.ref_attr_name:
+                attributes[attribute.name] = helper.get_attribute_value(attribute)
+            elif attribute.ref_attr_name in call:
+                attributes[attribute.name] = call[attribute.ref_attr_name]
+        if function is None:
+            result = OPERATORS[node.op_type](*arguments, **attributes)
+            results = result if isinstance(result, tuple) else (result,)
+        else:
+            inner = dict(zip(function.input, arguments))
+            _evaluate_nodes(function.node, inner, functions, attributes)
+            results = [inner[name] for name in function.output]
+        values.update(zip(node.output, map(np.asarray, results)))
+
+
 def evaluate(model: onnx.ModelProto, inputs: Dict[str, np.ndarray]) -> List[np.ndarray]:
     """The outputs of `model` in order. Inputs by name; external data must be loaded."""
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -143,12 +188,6 @@ def evaluate(model: onnx.ModelProto, inputs: Dict[str, np.ndarray]) -> List[np.n
     missing = [value.name for value in model.graph.input if value.name not in values]
     if missing:
         raise ValueError(f"expected inputs {', '.join(missing)}")
-    for node in model.graph.node:
-        if node.domain or node.op_type not in OPERATORS:
-            raise NotImplementedError(f"node {node.name}: operator {node.op_type} is not evaluated")
-        arguments = [values[name] if name else None for name in node.input]
-        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-        result = OPERATORS[node.op_type](*arguments, **attributes)
-        results = result if isinstance(result, tuple) else (result,)
-        values.update(zip(node.output, map(np.asarray, results)))
+    functions = {(function.domain, function.name): function for function in model.functions}
+    _evaluate_nodes(model.graph.node, values, functions, {})
     return [values[output.name] for output in model.graph.output]

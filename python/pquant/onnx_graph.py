@@ -1,6 +1,6 @@
 # Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""A small builder of ONNX graphs whose weights may stream to an external file."""
+"""A small builder of ONNX graphs whose weights may stream to an external file, with functions of domain `pquant`."""
 
 import os
 from contextlib import contextmanager
@@ -10,9 +10,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pquant import onnx_functions
+
 OPSET = 17
 IR_VERSION = 8
 ALIGNMENT = 4096
+ELEMENT_TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
 
 class ExternalData:
@@ -40,6 +43,7 @@ class GraphBuilder:
         self.initializers: List[TensorProto] = []
         self._constants: Dict[tuple, str] = {}
         self._weights: set = set()
+        self._functions: Dict[str, onnx.FunctionProto] = {}
         self._counts: Dict[str, int] = {}
         self._scope: List[str] = []
 
@@ -62,6 +66,12 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(kind, list(inputs), results, name=name, **attributes))
         return results[0] if outputs == 1 else results
 
+    def call(self, function: str, *inputs: str, outputs: int = 1, **attributes):
+        """Calls a function of domain `pquant`, which the model then holds."""
+        if function not in self._functions:
+            self._functions[function] = onnx_functions.make_function(function)
+        return self.op(function, *inputs, outputs=outputs, domain=onnx_functions.DOMAIN, **attributes)
+
     def constant(self, value, dtype=np.float32) -> str:
         """A Constant node, shared between equal values."""
         array = np.asarray(value, dtype)
@@ -80,13 +90,21 @@ class GraphBuilder:
         if self.external is None or array.ndim < 2:
             self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
             return name
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=array.shape)
-        self.external.add(tensor, np.asarray(array, "<f4"))
+        tensor = TensorProto(name=name, data_type=ELEMENT_TYPES[array.dtype.name], dims=array.shape)
+        self.external.add(tensor, np.asarray(array, array.dtype.newbyteorder("<")))
         self.initializers.append(tensor)
         return name
 
-    def model(self, name: str, inputs: Sequence, outputs: Sequence, producer: str) -> onnx.ModelProto:
+    def model(
+        self, name: str, inputs: Sequence, outputs: Sequence, producer: str, metadata: Optional[Dict[str, str]] = None
+    ) -> onnx.ModelProto:
         """The finished model. Inputs and outputs are value infos."""
         graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.initializers)
         opset = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name=producer)
+        if self._functions:
+            opset.append(helper.make_opsetid(onnx_functions.DOMAIN, onnx_functions.VERSION))
+        model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name=producer)
+        model.functions.extend(self._functions.values())
+        for key, value in (metadata or {}).items():
+            model.metadata_props.add(key=key, value=value)
+        return model

@@ -111,6 +111,23 @@ def fake_binarize_weight(weight: np.ndarray) -> np.ndarray:
     return np.where(bits, scale, -scale)
 
 
+def ternarize_weight(weight: np.ndarray) -> Tuple[np.ndarray, np.float32]:
+    """Ternary weights: clamp(round(W / s), -1, 1) with s = mean(|W|), at least 1e-5.
+
+    weight: float32 of any shape. Returns values int8 of that shape and the scale s, float32.
+    Source: BitNet b1.58, arXiv 2402.17764.
+    """
+    weight = np.asarray(weight, F32)
+    scale = np.maximum(np.abs(weight).mean(dtype=F32), F32(1e-5))
+    return np.clip(np.rint(weight / scale), -1, 1).astype(np.int8), F32(scale)
+
+
+def fake_ternarize_weight(weight: np.ndarray) -> np.ndarray:
+    """What training computes with instead of a ternary weight: -s, 0 or s, float32."""
+    values, scale = ternarize_weight(weight)
+    return values.astype(F32) * scale
+
+
 def integer_matmul(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Exact x @ weight.T in int32. x: int8 [.., K]; weight: int8 [N, K]. Returns int32 [.., N].
 
@@ -153,6 +170,15 @@ def binary_linear(
         row_sum = values.sum(-1, dtype=np.int32)[..., None].astype(F32)
         total = total + np.asarray(offset, F32) * row_sum
     return np.asarray(step, F32)[..., None] * total
+
+
+def ternary_linear(values: np.ndarray, step: np.ndarray, weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Linear layer with weights in {-1, 0, 1}: two planes of half the scale each (`pquant.binary_linear`).
+
+    values: int8 [.., K]; step: float32 [..]; weight: int8 [N, K]; scale: float32. Returns float32 [.., N].
+    """
+    half = np.reshape(F32(scale) / F32(2), (1, 1))
+    return binary_linear(values, step, [weight >= 0, weight > 0], [half, half])
 
 
 def int8_linear(values: np.ndarray, step: np.ndarray, weight: np.ndarray, weight_step: np.ndarray) -> np.ndarray:
@@ -348,6 +374,19 @@ def cached_attention(query, key, value, key_cache, value_cache, position: int, s
     value_cache[:, :, position:end] = value
     result = attention(query, key_cache[:, :, :end], value_cache[:, :, :end], scale, causal=True)
     return result, key_cache, value_cache
+
+
+def pack_rows(bits: np.ndarray) -> np.ndarray:
+    """1-bit rows of a model file: column 8i + j is bit j of byte i of its row; the last byte is padded with 0.
+
+    bits: [N, K]. Returns uint8 [N, ceil(K / 8)].
+    """
+    return np.packbits(np.asarray(bits).astype(bool), axis=1, bitorder="little")
+
+
+def unpack_rows(packed: np.ndarray, columns: int) -> np.ndarray:
+    """The bits bool [N, columns] of `pack_rows`."""
+    return np.unpackbits(np.asarray(packed, np.uint8), axis=1, bitorder="little")[:, :columns].astype(bool)
 
 
 def _padded(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:

@@ -10,7 +10,8 @@ BUILD_PACKAGES=(
   python3 python3-numpy python3-onnx
 )
 TEST_PACKAGES=(
-  libbenchmark-dev libgtest-dev python3-torch python3-sentencepiece python3-matplotlib python3-tqdm
+  libbenchmark-dev libgtest-dev python3-matplotlib python3-pip python3-sentencepiece python3-setuptools python3-torch
+  python3-tqdm python3-wheel
 )
 
 say() { printf '== %s\n' "$*"; }

@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Reads an ONNX model into func, tensor, linalg, arith and math, one node after
-// the other: nothing is inferred about what the nodes mean together.
+// the other: nothing is inferred about what the nodes mean together. Functions
+// of domain `pquant` become the pquant ops that they stand for.
 //
 //===----------------------------------------------------------------------===//
 

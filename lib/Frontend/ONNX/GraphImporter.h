@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Walks the nodes of the main graph in order and inlines functions of the
-// model. A node that fails poisons its results, so that everything else that is
-// wrong is found in the same run and nothing is reported twice.
+// model, except those of domain `pquant`, which are operations. A node that
+// fails poisons its results, so that everything else that is wrong is found in
+// the same run and nothing is reported twice.
 //
 //===----------------------------------------------------------------------===//
 
@@ -61,8 +62,7 @@ private:
                                  llvm::StringRef name);
   /// The handler of a node's operator; null, after recording why, when there is
   /// none.
-  const HandlerRow *findHandler(const Scope &scope,
-                                const onnx::NodeProto &node,
+  const HandlerRow *findHandler(const Scope &scope, const onnx::NodeProto &node,
                                 llvm::StringRef name);
   mlir::LogicalResult runHandler(Scope &scope, const onnx::NodeProto &node,
                                  const HandlerRow &row,

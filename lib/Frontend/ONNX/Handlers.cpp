@@ -15,8 +15,8 @@ HandlerTable::HandlerTable() {
   for (llvm::ArrayRef<HandlerRow> family :
        {getElementwiseHandlers(), getIndexingHandlers(),
         getLinearAlgebraHandlers(), getNormalizationHandlers(),
-        getReduceHandlers(), getReshapeHandlers(), getScatterHandlers(),
-        getShapeHandlers(), getUnaryHandlers()})
+        getPQuantHandlers(), getReduceHandlers(), getReshapeHandlers(),
+        getScatterHandlers(), getShapeHandlers(), getUnaryHandlers()})
     rows.insert(rows.end(), family.begin(), family.end());
   llvm::sort(rows, [](const HandlerRow &a, const HandlerRow &b) {
     return std::tie(a.domain, a.op, a.since) <
@@ -54,7 +54,7 @@ void pquant::listSupportedONNXOps(llvm::raw_ostream &os) {
         "| operator | since | limits |\n| --- | --- | --- |\n";
   llvm::StringRef previous;
   for (const HandlerRow &row : table.getRows()) {
-    if (row.op == previous)
+    if (row.op == previous || !row.domain.empty())
       continue;
     previous = row.op;
     os << "| " << row.op << " | " << row.since << " | " << row.limits << " |\n";

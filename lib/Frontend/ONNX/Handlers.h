@@ -55,6 +55,7 @@ llvm::ArrayRef<HandlerRow> getElementwiseHandlers();
 llvm::ArrayRef<HandlerRow> getIndexingHandlers();
 llvm::ArrayRef<HandlerRow> getLinearAlgebraHandlers();
 llvm::ArrayRef<HandlerRow> getNormalizationHandlers();
+llvm::ArrayRef<HandlerRow> getPQuantHandlers();
 llvm::ArrayRef<HandlerRow> getReduceHandlers();
 llvm::ArrayRef<HandlerRow> getReshapeHandlers();
 llvm::ArrayRef<HandlerRow> getScatterHandlers();

@@ -231,10 +231,11 @@ LogicalResult GraphImporter::importNode(Scope &scope,
   SmallVector<Tensor> inputs;
   for (const std::string &input : node.input())
     inputs.push_back(input.empty() ? nullptr : scope.tensors.lookup(input));
+  // A function of our domain is the operation of its name, whatever its body.
   const auto &functions = model.proto.functions();
   for (int i = 0; i < functions.size(); ++i)
     if (functions[i].name() == node.op_type() &&
-        functions[i].domain() == node.domain())
+        functions[i].domain() == node.domain() && node.domain() != pquantDomain)
       return inlineFunction(scope, node, i, inputs);
 
   const HandlerRow *row = findHandler(scope, node, name);
@@ -258,6 +259,10 @@ const HandlerRow *GraphImporter::findHandler(const Scope &scope,
   };
   if (opset == scope.opsets.end())
     return reject("the model imports no opset of its domain");
+  if (domain == pquantDomain && opset->second != pquantDomainVersion)
+    return reject("needs version " + Twine(pquantDomainVersion) +
+                  " of domain '" + domain + "', but got " +
+                  Twine(opset->second));
   const HandlerRow *row =
       handlers.lookup(domain, node.op_type(), opset->second);
   if (!row) {

@@ -30,6 +30,9 @@ namespace pquant {
 
 /// The operator sets of the default domain that are understood.
 constexpr int64_t minONNXOpset = 13, maxONNXOpset = 18;
+/// The domain whose functions are operations of the dialect, and its version.
+constexpr llvm::StringLiteral pquantDomain = "pquant";
+constexpr int64_t pquantDomainVersion = 1;
 constexpr int64_t minONNXIRVersion = 3, maxONNXIRVersion = 10;
 
 /// The bytes of a tensor, and who keeps them alive.

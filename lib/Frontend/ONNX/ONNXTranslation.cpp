@@ -7,6 +7,8 @@
 
 #include "GraphImporter.h"
 
+#include "dialects/PQuant/PQuantDialect.h"
+
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -27,7 +29,8 @@ void pquant::registerONNXImportDialects(DialectRegistry &registry) {
   registry
       .insert<affine::AffineDialect, arith::ArithDialect,
               cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect,
-              math::MathDialect, scf::SCFDialect, tensor::TensorDialect>();
+              math::MathDialect, PQuantDialect, scf::SCFDialect,
+              tensor::TensorDialect>();
 }
 
 static void loadDialects(MLIRContext *context) {
