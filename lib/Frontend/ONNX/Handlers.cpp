@@ -59,4 +59,6 @@ void pquant::listSupportedONNXOps(llvm::raw_ostream &os) {
     previous = row.op;
     os << "| " << row.op << " | " << row.since << " | " << row.limits << " |\n";
   }
+  os << "\nFunctions of domain `pquant`, version " << pquantDomainVersion
+     << ", are operations as well: docs/Models.md.\n";
 }
