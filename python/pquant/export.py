@@ -4,13 +4,13 @@
 
     python -m pquant.export CHECKPOINT -o model.onnx [--form qat|folded|deployment] [--cache] [--tokenizer spm.model]
 
-CHECKPOINT is what `torch.save` wrote of a dict with `config`, the fields of a `pquant.decoder.DecoderConfig`, and
-`model`, a state dict with the weight names of `pquant.decoder`. An optional dict `generation` has generation settings.
-Needs torch, to read the file, and python3-onnx.
+CHECKPOINT is model.pt or checkpoint.pt of `pquant.train`: what `torch.save` wrote of a dict with `config`, JSON text of
+the fields of a `pquant.decoder.DecoderConfig`, and `weights`, a state dict with the weight names of `pquant.decoder`.
+An optional `generation`, JSON text, has generation settings. Needs torch, to read the file, and python3-onnx.
 """
 
 import argparse
-import dataclasses
+import json
 import os
 import pickle
 import sys
@@ -22,30 +22,18 @@ from pquant import metadata
 from pquant.decoder import DecoderConfig, NamedWeights
 from pquant.decoder_onnx import FORMS, DecoderExporter
 from pquant.onnx_graph import ExternalData, GraphBuilder
-from pquant.reference import Quantizer
-
-
-def make_config(fields: dict) -> DecoderConfig:
-    """A DecoderConfig of a dict; the quantiser may be a dict as well."""
-    known = {field.name for field in dataclasses.fields(DecoderConfig)}
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise ValueError(f"expected fields of DecoderConfig, but got {', '.join(unknown)}")
-    fields = dict(fields)
-    if isinstance(fields.get("quantizer"), dict):
-        fields["quantizer"] = Quantizer(**fields["quantizer"])
-    return DecoderConfig(**fields)
 
 
 def read_checkpoint(path: str) -> tuple:
     """The configuration, the weights and the generation settings of a checkpoint."""
     import torch
 
-    checkpoint = torch.load(path, map_location="cpu")
-    if not isinstance(checkpoint, dict) or not {"config", "model"} <= set(checkpoint):
-        raise ValueError("expected a checkpoint with 'config' and 'model'")
-    arrays = {name: np.asarray(tensor.detach().float().numpy()) for name, tensor in checkpoint["model"].items()}
-    return make_config(checkpoint["config"]), NamedWeights(arrays), checkpoint.get("generation")
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(checkpoint, dict) or not {"config", "weights"} <= set(checkpoint):
+        raise ValueError("expected a checkpoint with 'config' and 'weights'")
+    arrays = {name: np.asarray(tensor.detach().float().numpy()) for name, tensor in checkpoint["weights"].items()}
+    config = DecoderConfig.from_dict(json.loads(checkpoint["config"]))
+    return config, NamedWeights(arrays), json.loads(checkpoint.get("generation", "null"))
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Writes a checkpoint as training does, and what it computes: make_checkpoint.py OUT.pt OUT.npz."""
 
-import dataclasses
+import json
 import sys
 
 import numpy as np
@@ -36,7 +36,8 @@ def main(checkpoint: str, case: str) -> None:
     evaluate(config, recorder, ids)
     state = {name: torch.from_numpy(np.array(array)) for name, array in recorder.arrays.items()}
     settings = {"bos_id": 1, "temperature": 0.8}
-    torch.save({"config": dataclasses.asdict(config), "model": state, "generation": settings}, checkpoint)
+    content = {"config": json.dumps(config.to_dict()), "weights": state, "generation": json.dumps(settings)}
+    torch.save(content, checkpoint)
     np.savez(case, in0=ids, out0=evaluate(config, NamedWeights(recorder.arrays), ids))
 
 
