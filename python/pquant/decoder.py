@@ -12,7 +12,7 @@ What pQuant is compared with has one plain feed-forward layer of `ffn` units, an
 """
 
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -68,7 +68,10 @@ class DecoderConfig:
 
     @staticmethod
     def from_dict(values: dict) -> "DecoderConfig":
-        return DecoderConfig(**{**values, "quantizer": Quantizer(**values["quantizer"])})
+        unknown = sorted(set(values) - {field.name for field in fields(DecoderConfig)})
+        if unknown:
+            raise ValueError(f"expected fields of DecoderConfig, but got {', '.join(unknown)}")
+        return DecoderConfig(**{**values, "quantizer": Quantizer(**values.get("quantizer", {}))})
 
     @property
     def head_dim(self) -> int:

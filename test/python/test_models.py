@@ -17,7 +17,6 @@ from pquant import metadata, onnx_eval, onnx_functions
 from pquant import reference as ref
 from pquant.decoder import VARIANTS, DecoderConfig, NamedWeights, RandomWeights, empty_cache, evaluate, evaluate_step
 from pquant.decoder_onnx import FORMS, DecoderExporter
-from pquant.export import make_config
 from pquant.onnx_graph import GraphBuilder
 from pquant.reference import Quantizer
 
@@ -208,7 +207,7 @@ class MetadataTest(unittest.TestCase):
         model = DecoderExporter(config, RandomWeights(0), GraphBuilder(), "deployment", metadata=entries).export()
         read = metadata.read(onnx.load_from_string(model.SerializeToString()))
         self.assertEqual((read["form"], read["format"]), ("deployment", "1"))
-        self.assertEqual(make_config(read["config"]), config)
+        self.assertEqual(DecoderConfig.from_dict(read["config"]), config)
         self.assertEqual((read["tokenizer.kind"], read["tokenizer.model"]), ("sentencepiece", b"\0spm\xff"))
         self.assertEqual(read["generation"], {"bos_id": 1, "eos_id": 2, "temperature": 0.5})
 
@@ -219,7 +218,7 @@ class MetadataTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "expected metadata of format 1, but got 2"):
             metadata.read(model)
         with self.assertRaisesRegex(ValueError, "expected fields of DecoderConfig, but got width"):
-            make_config({"width": 3})
+            DecoderConfig.from_dict({"width": 3})
 
 
 class NamedWeightsTest(unittest.TestCase):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pquant import nn, onnx_eval
 from pquant import reference as ref
-from pquant.decoder import VARIANTS, DecoderConfig, evaluate
+from pquant.decoder import VARIANTS, DecoderConfig, NamedWeights, evaluate
 from pquant.decoder_onnx import DecoderExporter
 from pquant.nn import quantizers
 from pquant.onnx_graph import GraphBuilder
@@ -35,20 +35,20 @@ def random(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-class StateDict:
-    """A torch state dict in the place of the random weights of `pquant.decoder`."""
+class StateDict(NamedWeights):
+    """A torch state dict in the place of the random weights of `pquant.decoder`; notes what is asked for."""
 
     def __init__(self, model):
-        self.tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        super().__init__({name: tensor.numpy() for name, tensor in model.state_dict().items()})
         self.asked = set()
 
     def matrix(self, name, shape, deviation=0.0):
         self.asked.add(name)
-        assert self.tensors[name].shape == tuple(shape), name
-        return self.tensors[name]
+        return super().matrix(name, shape, deviation)
 
-    def norm(self, name, size):
-        return self.matrix(name, (size,))
+    def scalar(self, name, default):
+        self.asked.add(name)
+        return super().scalar(name, default)
 
 
 class QuantizerTest(unittest.TestCase):
@@ -247,7 +247,7 @@ class ModelTest(unittest.TestCase):
                 got = model(torch.from_numpy(ids)).numpy()
             weights = StateDict(model)
             self.assertLess(relative(got, evaluate(model.config, weights, ids)), 1e-2)
-            self.assertEqual({n for n in weights.tensors if not n.endswith(("alpha", "beta"))}, weights.asked)
+            self.assertEqual(set(weights.arrays), weights.asked)
             for form in ("qat", "folded"):
                 graph = DecoderExporter(model.config, weights, GraphBuilder(), form).export()
                 (want,) = onnx_eval.evaluate(graph, {"input_ids": ids})
