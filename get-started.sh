@@ -10,11 +10,11 @@ source tools/dev/debian.sh
 install_packages "${BUILD_PACKAGES[@]}"
 build_pquant OFF
 
-sample=build/sample
-mkdir -p "$sample"
-say "making the sample model $sample/sample.onnx"
-PYTHONPATH=python /usr/bin/python3 -m pquant.make_sample "$sample/sample.onnx"
-say "compiling it to the executable $sample/sample"
-build/bin/pquant-compile "$sample/sample.onnx" -o "$sample/sample"
-say "running it on $sample/sample.npz and comparing with the NumPy reference"
-"$sample/sample" --inputs "$sample/sample.npz" --expect "$sample/sample.npz"
+sample=python/sample
+say "compiling the sample model $sample/model.onnx"
+build/bin/pquant-compile "$sample/model.onnx" -o build/sample.so --timing
+say "checking its kernels on this machine"
+build/bin/pquant-run build/sample.so --self-test
+say "writing with it"
+PYTHONPATH=python /usr/bin/python3 -m pquant.generate build/sample.so --tokenizer "$sample/tokenizer.model" \
+  --prompt "A dog is" --tokens 60 --temperature 0.7 --top-k 40 --seed 4 --speed

@@ -1,87 +1,147 @@
 # Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Text by a trained model: `python -m pquant.generate MODEL.pt --prompt TEXT`.
+"""Text by a trained or a compiled model: `python -m pquant.generate MODEL --prompt TEXT`.
 
-The reference that compiled models are compared with: every token is computed by the whole model on all tokens before
-it, without a cache of keys and values. With `--ids` in the place of `--prompt` no SentencePiece is needed.
+MODEL is model.pt or checkpoint.pt of `pquant.train` (the reference: every token is computed by the whole model on all
+tokens before it), or the .so that pquant-compile made of its export. One exported with `--cache` computes each token
+once and keeps its keys and values. Only a .pt needs PyTorch; with `--ids` in the place of `--prompt` no SentencePiece
+is needed.
 """
 
 import argparse
 import os
 import sys
-from typing import List, Optional
+import time
+from typing import Iterator, List, Optional
 
-import torch
+import numpy as np
 
-from pquant.nn import LanguageModel, load_model
-from pquant.training.ranks import autocast
-from pquant.training.text import load_tokenizer
+from pquant import runtime
 
 
-def sample(logits: torch.Tensor, temperature: float, top_k: int, generator: Optional[torch.Generator]) -> int:
+class TorchModel:
+    """A LanguageModel in PyTorch that is asked for one token after the other, on the last `context` ones."""
+
+    def __init__(self, model, context: int = 512, precision: str = "float32"):
+        self.model, self.context, self.precision = model, context, precision
+        self.vocab = model.config.vocab
+        self.ids: List[int] = []
+
+    def next_logits(self, ids: List[int]) -> np.ndarray:
+        """float32 [vocab] after `ids`, which follow all ids given before."""
+        import torch
+
+        from pquant.training.ranks import autocast
+
+        self.ids += ids
+        device = self.model.frequencies.device
+        with torch.no_grad(), autocast(device, self.precision):
+            logits = self.model(torch.tensor([self.ids[-self.context :]], device=device))[0, -1]
+        return logits.float().cpu().numpy()
+
+
+class CompiledModel:
+    """A compiled model in the place of a TorchModel: without a cache as that one, or one step of a model with it.
+
+    With a cache, inputs `past_key_values.*` [batch, groups, past, D] get what the outputs `present.*` in the same order
+    had in the step before, at first no positions.
+    """
+
+    def __init__(self, path: str, context: int = 512, threads: Optional[int] = None):
+        self.model, self.context = runtime.load(path, threads=threads), context
+        first, *past = self.model.inputs
+        self.cached = bool(past)
+        self.vocab = self.model.outputs[0].sizes[-1]
+        self.name, self.ids = first.name, []
+        self.past = {}
+        for spec in past:
+            if len(spec.sizes) != 4 or not all(isinstance(spec.sizes[i], int) for i in (1, 3)):
+                raise ValueError(f"expected keys and values [batch, groups, past, D], but {spec.name} is {spec.sizes}")
+            self.past[spec.name] = np.zeros((1, spec.sizes[1], 0, spec.sizes[3]), spec.dtype)
+        if len(self.model.outputs) != 1 + len(past) or not isinstance(self.vocab, int):
+            raise ValueError(f"expected a model of token ids to logits in {path}, with as many caches out as in")
+
+    def next_logits(self, ids: List[int]) -> np.ndarray:
+        self.ids += ids
+        if not self.cached:
+            ids = self.ids[-self.context :]
+        logits, *present = self.model.run({self.name: np.array([ids], np.int64), **self.past}).values()
+        self.past = dict(zip(self.past, present))
+        return logits[0, -1]
+
+
+def sample(logits: np.ndarray, temperature: float, top_k: int, generator: np.random.Generator) -> int:
     """A token by logits float32 [vocab]: the most probable for temperature 0, else drawn among the `top_k` (0: all)."""
     if temperature <= 0:
         return int(logits.argmax())
-    logits = logits / temperature
-    if top_k:
-        logits = logits.masked_fill(logits < logits.topk(min(top_k, len(logits))).values[-1], float("-inf"))
-    return int(torch.multinomial(torch.softmax(logits, -1), 1, generator=generator))
+    scaled = logits.astype(np.float64) / temperature
+    if 0 < top_k < len(scaled):
+        scaled[scaled < np.partition(scaled, -top_k)[-top_k]] = -np.inf
+    probabilities = np.exp(scaled - scaled.max())
+    return int(generator.choice(len(scaled), p=probabilities / probabilities.sum()))
 
 
-@torch.no_grad()
 def generate(
-    model: LanguageModel,
+    model,
     ids: List[int],
     count: int,
     temperature: float = 0.0,
     top_k: int = 0,
     seed: int = 0,
-    context: int = 512,
     eos: Optional[int] = None,
-    precision: str = "float32",
-) -> List[int]:
-    """Up to `count` tokens that follow `ids` (at least one), each from the last `context` ones; ends before `eos`."""
-    if not ids or not all(0 <= i < model.config.vocab for i in ids):
-        raise ValueError(f"expected one or more ids in [0, {model.config.vocab}), but got {ids}")
-    device, generator = model.frequencies.device, torch.Generator().manual_seed(seed)
-    result = list(ids)
+) -> Iterator[int]:
+    """Up to `count` tokens that follow `ids` (at least one), by a TorchModel or CompiledModel; ends before `eos`."""
+    if not ids or not all(0 <= i < model.vocab for i in ids):
+        raise ValueError(f"expected one or more ids in [0, {model.vocab}), but got {ids}")
+    generator, last = np.random.default_rng(seed), list(ids)
     for _ in range(count):
-        with autocast(device, precision):
-            logits = model(torch.tensor([result[-context:]], device=device))[0, -1]
-        token = sample(logits.float().cpu(), temperature, top_k, generator)
+        token = sample(model.next_logits(last), temperature, top_k, generator)
         if token == eos:
             break
-        result.append(token)
-    return result[len(ids) :]
+        yield token
+        last = [token]
+
+
+def open_model(a: argparse.Namespace):
+    if a.model.endswith(".so"):
+        return CompiledModel(a.model, a.context)
+    from pquant.nn import load_model
+
+    return TorchModel(load_model(a.model, a.device).eval(), a.context, a.precision)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="pquant.generate", description="Continue a text by a trained model.")
-    parser.add_argument("model", help="model.pt or checkpoint.pt")
+    parser.add_argument("model", help="model.pt or checkpoint.pt, or a compiled .so")
     parser.add_argument("--prompt", default="", help="text to go on from")
     parser.add_argument("--ids", default="", help="token ids instead, by commas; prints ids")
     parser.add_argument("--tokenizer", default="", help="SentencePiece model (tokenizer.model beside the model)")
     parser.add_argument("--tokens", type=int, default=64, help="at most so many (64)")
     parser.add_argument("--temperature", type=float, default=0.0, help="0: always the most probable token (0)")
     parser.add_argument("--top-k", type=int, default=0, help="draw among so many, 0 for all")
-    parser.add_argument("--context", type=int, default=512, help="tokens that are looked back at (512)")
+    parser.add_argument("--context", type=int, default=512, help="tokens looked back at, without a cache (512)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--precision", choices=("auto", "bfloat16", "float32"), default="float32")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("auto", "bfloat16", "float32"), default="float32", help="of a .pt")
+    parser.add_argument("--device", default="cpu", help="of a .pt (cpu)")
+    parser.add_argument("--speed", action="store_true", help="print tokens a second to the standard error")
     a = parser.parse_args()
     try:
-        model, tokenizer = load_model(a.model, a.device).eval(), None
+        tokenizer = None
         if a.ids:
             ids = [int(i) for i in a.ids.split(",")]
         else:
-            beside = os.path.join(os.path.dirname(a.model), "tokenizer.model")
-            tokenizer = load_tokenizer(a.tokenizer or beside)
+            from pquant.training.text import load_tokenizer
+
+            tokenizer = load_tokenizer(a.tokenizer or os.path.join(os.path.dirname(a.model), "tokenizer.model"))
             ids = tokenizer.encode(a.prompt) or [tokenizer.eos_id()]
         eos = tokenizer.eos_id() if tokenizer else None
-        made = generate(model, ids, a.tokens, a.temperature, a.top_k, a.seed, a.context, eos, a.precision)
-    except ValueError as error:
+        model, begin = open_model(a), time.monotonic()
+        made = list(generate(model, ids, a.tokens, a.temperature, a.top_k, a.seed, eos))
+    except (ValueError, OSError, runtime.Error) as error:
         sys.exit(f"error: {error}")
-    print(a.prompt + tokenizer.decode(made) if tokenizer else ",".join(map(str, made)))
+    print(tokenizer.decode(ids + made) if tokenizer else ",".join(map(str, made)))
+    if a.speed:
+        print(f"{len(made) / (time.monotonic() - begin):.1f} tokens/s, prompt included", file=sys.stderr)
 
 
 if __name__ == "__main__":

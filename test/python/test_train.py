@@ -16,7 +16,7 @@ import torch
 
 from pquant import nn
 from pquant.decoder import VARIANTS, DecoderConfig
-from pquant.generate import generate, sample
+from pquant.generate import TorchModel, generate, sample
 from pquant.training.evaluate import mean_loss
 from pquant.training.ranks import Ranks
 from pquant.training.schedule import Schedule
@@ -253,18 +253,22 @@ class GenerateTest(unittest.TestCase):
     def test_generate(self):
         torch.manual_seed(0)
         model = nn.LanguageModel(DecoderConfig(**SMALL)).eval()
-        made = generate(model, [1, 2, 3], 5)
+
+        def make(ids, count, **options):
+            return list(generate(TorchModel(model), ids, count, **options))
+
+        made = make([1, 2, 3], 5)
         self.assertEqual(made[0], model(torch.tensor([[1, 2, 3]]))[0, -1].argmax().item())
-        self.assertEqual(generate(model, [1, 2, 3, *made[:2]], 3), made[2:])
-        self.assertEqual(generate(model, [1, 2, 3], 5, eos=made[2]), made[: made.index(made[2])])
-        drawn = [generate(model, [1], 8, temperature=1, seed=s) for s in (1, 1, 2)]
+        self.assertEqual(make([1, 2, 3, *made[:2]], 3), made[2:])
+        self.assertEqual(make([1, 2, 3], 5, eos=made[2]), made[: made.index(made[2])])
+        drawn = [make([1], 8, temperature=1, seed=s) for s in (1, 1, 2)]
         self.assertEqual(drawn[0], drawn[1])
         self.assertNotEqual(drawn[0], drawn[2])
         with self.assertRaisesRegex(ValueError, r"expected one or more ids in \[0, 32\), but got \[40\]"):
-            generate(model, [40], 1)
+            make([40], 1)
 
     def test_top_k(self):
-        logits, generator = torch.tensor([0.0, 3.0, 2.9, -1.0]), torch.Generator().manual_seed(0)
+        logits, generator = np.array([0.0, 3.0, 2.9, -1.0], np.float32), np.random.default_rng(0)
         self.assertEqual({sample(logits, 1, 2, generator) for _ in range(50)}, {1, 2})
         self.assertEqual({sample(logits, 1, 1, generator) for _ in range(9)}, {1})
 

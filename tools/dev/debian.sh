@@ -7,10 +7,10 @@
 BUILD_PACKAGES=(
   clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools libomp-22-dev
   g++ cmake ninja-build libonnx-dev libprotobuf-dev protobuf-compiler libminizip-dev zlib1g-dev
-  python3 python3-numpy python3-onnx
+  python3 python3-numpy python3-onnx python3-sentencepiece
 )
 TEST_PACKAGES=(
-  libbenchmark-dev libgtest-dev python3-matplotlib python3-pip python3-sentencepiece python3-setuptools python3-torch
+  libbenchmark-dev libgtest-dev python3-matplotlib python3-pip python3-setuptools python3-torch
   python3-tqdm python3-wheel
 )
 

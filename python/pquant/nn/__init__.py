@@ -4,7 +4,8 @@
 
 from pquant.nn.layers import Attention, Block, DecoupledFFN, GatedFFN, RMSNorm, load_balance
 from pquant.nn.linear import BinaryLinear, FloatLinear, Int8Linear, QuantizedLinear, TernaryLinear
-from pquant.nn.model import IGNORED, LanguageModel, count_weights, export_onnx, fake_form, load_model, save_model
+from pquant.nn.model import IGNORED, LanguageModel, count_weights, export_onnx, export_program, fake_form, load_model
+from pquant.nn.model import save_model
 
 __all__ = [
     "Attention",
@@ -21,6 +22,7 @@ __all__ = [
     "TernaryLinear",
     "count_weights",
     "export_onnx",
+    "export_program",
     "fake_form",
     "load_balance",
     "load_model",

@@ -107,16 +107,42 @@ def fake_form(model: nn.Module) -> Iterator[None]:
             del module.fake
 
 
-def export_onnx(model: LanguageModel, path: str, opset: int = 17) -> None:
-    """Writes the model as ONNX in training form: input_ids int64 [batch, sequence] to logits float32, both dynamic."""
-    axes = {0: "batch", 1: "sequence"}
+def export_onnx(model: LanguageModel, path: str, opset: int = 17, dynamo: bool = False) -> None:
+    """Writes the model as ONNX in training form: input_ids int64 [batch, sequence] to logits float32, both dynamic.
+
+    By PyTorch's TorchScript exporter, opset up to 17 under PyTorch 1.13; with dynamo by that of PyTorch 2, opset 18 on.
+    """
     options = dict(input_names=["input_ids"], output_names=["logits"], opset_version=opset)
-    options["dynamic_axes"] = {"input_ids": axes, "logits": axes}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False
-    ids = torch.zeros((2, 3), dtype=torch.int64, device=model.frequencies.device)
+    if dynamo:
+        options.update(dynamo=True, dynamic_shapes=_dynamic_shapes(), external_data=False, verbose=False)
+    else:
+        axes = {0: "batch", 1: "sequence"}
+        options["dynamic_axes"] = {"input_ids": axes, "logits": axes}
+        if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+            options["dynamo"] = False
     with fake_form(model):
-        torch.onnx.export(model.eval(), (ids,), path, **options)
+        torch.onnx.export(model.eval(), (_example(model),), path, **options)
+
+
+def export_program(model: LanguageModel, path: str, decompose: bool = False) -> None:
+    """Writes the model by torch.export (PyTorch 2.9 or later), a .pt2 file, in training form.
+
+    decompose: to the Core ATen operators.
+    """
+    if not hasattr(torch, "export"):
+        raise ValueError(f"expected PyTorch 2.9 or later for a .pt2 file, but got {torch.__version__}")
+    with fake_form(model), torch.no_grad():
+        program = torch.export.export(model.eval(), (_example(model),), dynamic_shapes=_dynamic_shapes())
+    torch.export.save(program.run_decompositions() if decompose else program, path)
+
+
+def _example(model: LanguageModel) -> Tensor:
+    return torch.zeros((2, 3), dtype=torch.int64, device=model.frequencies.device)
+
+
+def _dynamic_shapes() -> tuple:
+    """Of the ids, for PyTorch 2's exporters."""
+    return ({0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")},)
 
 
 def save_model(model: LanguageModel, path: str, **extra) -> None:

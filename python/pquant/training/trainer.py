@@ -174,9 +174,9 @@ class Trainer:
     # The run
 
     def evaluate(self) -> Optional[float]:
-        """Held-out loss, nats a token, with the precision of training."""
+        """Held-out loss, nats a token, with the precision of training; not compiled, which would take a second compile."""
         sequence, precision = self.recipe.sequence, self.options.precision
-        return mean_loss(self.compiled, self.tokens.valid, sequence, self.micro, self.ranks, precision)
+        return mean_loss(self.model, self.tokens.valid, sequence, self.micro, self.ranks, precision)
 
     def run(self) -> dict:
         """Trains to the last step or until time is over, and returns the results."""
