@@ -60,6 +60,11 @@ struct Flags {
       cl::desc("What a zero in a sign-quantised weight becomes: error "
                "(default), plus or minus"),
       cl::init("error"), cl::cat(category)};
+  cl::opt<bool> snapWeights{
+      "snap-weights",
+      cl::desc("Take weights within 0.001 steps of a quantiser's grid for the "
+               "grid's (exporters fold straight-through residues)"),
+      cl::cat(category)};
   cl::opt<bool> requireQuantized{
       "require-quantized",
       cl::desc("Fail when a linear with quantiser arithmetic stays float"),
@@ -168,6 +173,7 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
     return reportError("--symbol-prefix expected a C identifier, but got '" +
                        flags.symbolPrefix + "'");
   options.signZero = flags.signZero;
+  options.snapWeights = flags.snapWeights;
   options.requireQuantized = flags.requireQuantized;
   options.target = flags.target;
   options.onlyLevel = flags.targetCpu;

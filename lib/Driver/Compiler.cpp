@@ -181,6 +181,7 @@ LogicalResult Compilation::runPhase(Phase phase) {
   pm.enableVerifier(true);
   RaisingOptions raising;
   raising.signZero = options.signZero;
+  raising.snapWeights = options.snapWeights;
   raising.requireQuantized = options.requireQuantized;
   switch (phase) {
   case Phase::Raised:

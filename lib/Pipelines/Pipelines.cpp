@@ -60,6 +60,7 @@ void pquant::buildRaisingPipeline(OpPassManager &pm,
   raise.signZero = options.signZero == "plus"    ? SignZero::Plus
                    : options.signZero == "minus" ? SignZero::Minus
                                                  : SignZero::Error;
+  raise.snapWeights = options.snapWeights;
   raise.requireQuantized = options.requireQuantized;
   pm.addPass(createRaisePass(raise));
   addCleanup(pm);

@@ -123,7 +123,7 @@ static FloatLinear explain(ConstantEvaluator &evaluator, LinearMatch linear) {
   } else {
     result.isQuantizedInModel = true;
     matchWeight(evaluator, linear.weight, linear.rows, linear.columns,
-                SignZero::Error, mismatch);
+                WeightOptions(), mismatch);
   }
   result.reason = mismatch.reason;
   return result;

@@ -54,13 +54,23 @@ struct WeightMatch {
   mlir::AsmResourceBlob values;
   /// 1 or N numbers. Ternary: already halved.
   std::vector<float> scales;
+  /// How far the values are from the form's, in steps; 0 when it rebuilds them.
+  float deviation = 0;
+};
+
+/// What is taken for a quantised weight.
+struct WeightOptions {
+  SignZero signZero = SignZero::Error;
+  /// Values near a grid as well.
+  bool snap = false;
 };
 
 /// Recognises a quantised weight. `weight` is the expression of element (n, k)
 /// in a space of `rows` x `columns`.
 std::optional<WeightMatch> matchWeight(ConstantEvaluator &evaluator,
                                        const TensorExpr &weight, int64_t rows,
-                                       int64_t columns, SignZero signZero,
+                                       int64_t columns,
+                                       const WeightOptions &options,
                                        Mismatch &mismatch);
 
 /// Whether the weight is computed by quantiser arithmetic, recognised or not.

@@ -1,4 +1,4 @@
-//===- MatchWeight.cpp - Quantised weights, by arithmetic and by value ----===//
+//===- MatchWeight.cpp - Quantised weights by their arithmetic ------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -9,20 +9,18 @@
 // residue `w + (W - w)`, where Q evaluates to small integers and s to one
 // number or one for each row. Q and s are evaluated apart, so both are exact.
 //
-// By value: W is a constant (or evaluates to one) that holds +-s, {-s, 0, s} or
-// k * s, k / S for integers k, per tensor or per row. A form is accepted only
-// when it rebuilds every element bit for bit.
+// By value, where the arithmetic is gone: MatchWeightByValue.cpp.
 //
 //===----------------------------------------------------------------------===//
 
-#include "MatchQuantizers.h"
+#include "MatchWeight.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "pquant/Support/Constants.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
 #include <cmath>
-#include <cstring>
 
 using namespace pquant;
 using namespace mlir;
@@ -47,13 +45,11 @@ std::string pquant::getWeightName(Value tensor) {
 }
 
 //===----------------------------------------------------------------------===//
-// Reading matrices
+// Reading and storing matrices
 //===----------------------------------------------------------------------===//
 
-/// Elements between (n, k) and its neighbours in row-major order, for every
-/// dimension of the tensor; no value when the tensor is not the whole matrix.
-static std::optional<SmallVector<int64_t>>
-getMatrixStrides(const TensorExpr &expr, int64_t rows, int64_t columns) {
+std::optional<SmallVector<int64_t>>
+pquant::getMatrixStrides(const TensorExpr &expr, int64_t rows, int64_t columns) {
   auto type = cast<RankedTensorType>(expr.value.getType());
   if (!type.hasStaticShape() || type.getNumElements() != rows * columns)
     return std::nullopt;
@@ -63,29 +59,39 @@ getMatrixStrides(const TensorExpr &expr, int64_t rows, int64_t columns) {
   return strides;
 }
 
-/// Calls `store(matrixIndex, element)` for every element of the tensor.
-template <typename Fn>
-static LogicalResult forEachElement(ConstantEvaluator &evaluator,
-                                    const TensorExpr &expr,
-                                    ArrayRef<int64_t> strides, Fn store) {
-  ArrayRef<int64_t> shape =
-      cast<RankedTensorType>(expr.value.getType()).getShape();
-  int64_t inner = shape.empty() ? 1 : shape.back();
-  int64_t step = strides.empty() ? 1 : strides.back();
-  return evaluator.evaluate(expr.value, [&](const ConstantBlock &block) {
-    for (int64_t done = 0; done < block.size;) {
-      int64_t rest = block.offset + done, to = 0;
-      int64_t run = std::min(block.size - done, inner - rest % inner);
-      for (int64_t d = shape.size() - 1; d >= 0; --d) {
-        to += rest % shape[d] * strides[d];
-        rest /= shape[d];
-      }
-      const float *from = block.floats + done;
-      for (int64_t i = 0; i < run; ++i)
-        store(to + i * step, from[i]);
-      done += run;
-    }
-  });
+/// Bits of `values` that are at least `threshold`.
+static AsmResourceBlob packPlane(ArrayRef<char> values, int threshold) {
+  AsmResourceBlob blob = allocateBlob(llvm::divideCeil(values.size(), 8));
+  auto *bits = reinterpret_cast<unsigned char *>(blob.getMutableData().data());
+  auto isSet = [&](size_t i) -> unsigned {
+    return static_cast<int8_t>(values[i]) >= threshold;
+  };
+  size_t whole = values.size() / 8;
+  for (size_t byte = 0; byte < whole; ++byte) {
+    unsigned packed = 0;
+    for (unsigned bit = 0; bit < 8; ++bit)
+      packed |= isSet(8 * byte + bit) << bit;
+    bits[byte] = packed;
+  }
+  for (size_t i = 8 * whole; i < values.size(); ++i)
+    bits[whole] |= isSet(i) << (i % 8);
+  return blob;
+}
+
+void pquant::storeIntegers(AsmResourceBlob integers, int64_t zeros,
+                           bool isBits, WeightMatch &match) {
+  if (!isBits) {
+    match.kind = WeightMatch::Kind::Int8;
+    match.values = std::move(integers);
+    return;
+  }
+  match.kind = zeros ? WeightMatch::Kind::Ternary : WeightMatch::Kind::Binary;
+  match.plane = packPlane(integers.getData(), 0);
+  if (!zeros)
+    return;
+  match.secondPlane = packPlane(integers.getData(), 1);
+  for (float &scale : match.scales)
+    scale /= 2;
 }
 
 //===----------------------------------------------------------------------===//
@@ -166,42 +172,6 @@ evaluateScales(ConstantEvaluator &evaluator, const ScaledIntegers &scaled,
   return *values;
 }
 
-/// Bits of `values` that are at least `threshold`.
-static AsmResourceBlob packPlane(ArrayRef<char> values, int threshold) {
-  AsmResourceBlob blob = allocateBlob(llvm::divideCeil(values.size(), 8));
-  auto *bits = reinterpret_cast<unsigned char *>(blob.getMutableData().data());
-  auto isSet = [&](size_t i) -> unsigned {
-    return static_cast<int8_t>(values[i]) >= threshold;
-  };
-  size_t whole = values.size() / 8;
-  for (size_t byte = 0; byte < whole; ++byte) {
-    unsigned packed = 0;
-    for (unsigned bit = 0; bit < 8; ++bit)
-      packed |= isSet(8 * byte + bit) << bit;
-    bits[byte] = packed;
-  }
-  for (size_t i = 8 * whole; i < values.size(); ++i)
-    bits[whole] |= isSet(i) << (i % 8);
-  return blob;
-}
-
-/// Turns integers of a matrix into the planes or bytes that hold them.
-static void storeIntegers(AsmResourceBlob integers, int64_t zeros, bool isBits,
-                          WeightMatch &match) {
-  if (!isBits) {
-    match.kind = WeightMatch::Kind::Int8;
-    match.values = std::move(integers);
-    return;
-  }
-  match.kind = zeros ? WeightMatch::Kind::Ternary : WeightMatch::Kind::Binary;
-  match.plane = packPlane(integers.getData(), 0);
-  if (!zeros)
-    return;
-  match.secondPlane = packPlane(integers.getData(), 1);
-  for (float &scale : match.scales)
-    scale /= 2;
-}
-
 /// The integers of Q, one byte each; no value when there is another number.
 static std::optional<AsmResourceBlob>
 evaluateIntegers(ConstantEvaluator &evaluator, const TensorExpr &expr,
@@ -280,151 +250,10 @@ bool pquant::hasWeightQuantizer(const TensorExpr &weight) {
   return scaled && (inner || isRounded(scaled->integers));
 }
 
-//===----------------------------------------------------------------------===//
-// By value
-//===----------------------------------------------------------------------===//
-
-static float getLargest(ArrayRef<float> values) {
-  float largest = 0;
-  for (float value : values)
-    if (!(std::fabs(value) <= largest))
-      largest = std::fabs(value); // NaN sticks, and matches nothing
-  return largest;
-}
-
-/// Whether all values are +-s, or one of +-s and 0.
-static bool isTwoOrThreeValued(ArrayRef<float> values, float s,
-                               int64_t &zeros) {
-  for (float value : values) {
-    if (value == 0)
-      ++zeros;
-    else if (std::fabs(value) != s)
-      return false;
-  }
-  return true;
-}
-
-/// Whether every value is k * step (or k / step) for an integer k.
-static bool isOnGrid(ArrayRef<float> values, float step, bool isDivision,
-                     int8_t *integers) {
-  for (auto [i, value] : llvm::enumerate(values)) {
-    float k = std::nearbyint(isDivision ? value * step : value / step);
-    if (!(k >= -128 && k <= 127) || (isDivision ? k / step : k * step) != value)
-      return false;
-    integers[i] = static_cast<int8_t>(k);
-  }
-  return true;
-}
-
-/// Finds the grid from the largest magnitude: it is `k` steps for some k, and
-/// the step is the quotient or a neighbour of it, since one rounding lies
-/// between them. Returns the dequantisation step.
-static std::optional<float> findGrid(ArrayRef<float> values, int8_t *integers) {
-  float largest = getLargest(values);
-  if (largest == 0)
-    return isOnGrid(values, 1, false, integers) ? std::optional(0.f)
-                                                : std::nullopt;
-  if (!std::isfinite(largest))
-    return std::nullopt;
-  SmallVector<int> counts{127, 128};
-  for (int k = 126; k > 1; --k)
-    counts.push_back(k);
-  for (int k : counts)
-    for (bool isDivision : {false, true}) {
-      float step = isDivision ? k / largest : largest / k;
-      if (!std::isnormal(step))
-        continue;
-      float below = std::nextafter(std::nextafter(step, 0.f), 0.f);
-      for (int i = 0; i < 5; ++i) {
-        if (isOnGrid(values, below, isDivision, integers))
-          return isDivision ? 1 / below : below;
-        below = std::nextafter(below, INFINITY);
-      }
-    }
-  return std::nullopt;
-}
-
-/// Signs of a two- or three-valued matrix as integers.
-static AsmResourceBlob getSigns(ArrayRef<float> values) {
-  AsmResourceBlob blob = allocateBlob(values.size());
-  for (auto [value, sign] : llvm::zip_equal(values, blob.getMutableData()))
-    sign = value > 0 ? 1 : value < 0 ? -1 : 0;
-  return blob;
-}
-
-/// 1 bit or ternary, with one scale for all rows or one for each.
-static bool matchSigns(ArrayRef<float> values, bool isPerRow,
-                       WeightMatch &match) {
-  int64_t zeros = 0;
-  int64_t size = isPerRow ? match.columns : values.size();
-  match.scales.clear();
-  for (int64_t at = 0; at < static_cast<int64_t>(values.size()); at += size) {
-    ArrayRef<float> part = values.slice(at, size);
-    match.scales.push_back(getLargest(part));
-    if (!std::isfinite(match.scales.back()) ||
-        !isTwoOrThreeValued(part, match.scales.back(), zeros))
-      return false;
-  }
-  storeIntegers(getSigns(values), zeros, /*isBits=*/true, match);
-  return true;
-}
-
-static bool matchGrid(ArrayRef<float> values, bool isPerRow,
-                      WeightMatch &match) {
-  int64_t size = isPerRow ? match.columns : values.size();
-  AsmResourceBlob blob = allocateBlob(values.size());
-  auto *integers = reinterpret_cast<int8_t *>(blob.getMutableData().data());
-  match.scales.clear();
-  for (int64_t at = 0; at < static_cast<int64_t>(values.size()); at += size) {
-    std::optional<float> step = findGrid(values.slice(at, size), integers + at);
-    if (!step)
-      return false;
-    match.scales.push_back(*step);
-  }
-  storeIntegers(std::move(blob), 0, /*isBits=*/false, match);
-  return true;
-}
-
-static std::optional<WeightMatch> matchByValue(ConstantEvaluator &evaluator,
-                                               const TensorExpr &expr,
-                                               int64_t rows, int64_t columns) {
-  auto strides = getMatrixStrides(expr, rows, columns);
-  if (!strides)
-    return std::nullopt;
-  std::vector<float> copy;
-  ArrayRef<float> values;
-  FailureOr<ConstantBuffer> buffer = evaluator.materialize(expr.value);
-  if (failed(buffer))
-    return std::nullopt;
-  bool isRowMajor =
-      expr.dims.size() == 2 && expr.dims.back() != 0 && expr.dims.front() != 1;
-  auto address = reinterpret_cast<uintptr_t>(buffer->bytes.data());
-  if (isRowMajor && !buffer->isSplat && address % alignof(float) == 0) {
-    values = ArrayRef(reinterpret_cast<const float *>(buffer->bytes.data()),
-                      rows * columns);
-  } else {
-    copy.resize(rows * columns);
-    if (failed(forEachElement(evaluator, expr, *strides,
-                              [&](int64_t at, float v) { copy[at] = v; })))
-      return std::nullopt;
-    values = copy;
-  }
-  WeightMatch match;
-  match.rows = rows;
-  match.columns = columns;
-  for (bool isPerRow : {false, true})
-    if (matchSigns(values, isPerRow, match))
-      return match;
-  for (bool isPerRow : {false, true})
-    if (matchGrid(values, isPerRow, match))
-      return match;
-  return std::nullopt;
-}
-
 std::optional<WeightMatch> pquant::matchWeight(ConstantEvaluator &evaluator,
                                                const TensorExpr &weight,
                                                int64_t rows, int64_t columns,
-                                               SignZero signZero,
+                                               const WeightOptions &options,
                                                Mismatch &mismatch) {
   mismatch.reason = "the weights are not quantised";
   if (rows * columns == 0 || !evaluator.canEvaluate(weight.value)) {
@@ -436,7 +265,7 @@ std::optional<WeightMatch> pquant::matchWeight(ConstantEvaluator &evaluator,
   mismatch.isQuantizer = inner && scaled;
   if (scaled) {
     std::optional<WeightMatch> match = matchByArithmetic(
-        evaluator, *scaled, rows, columns, signZero, mismatch);
+        evaluator, *scaled, rows, columns, options.signZero, mismatch);
     if (match || mismatch.isError) {
       mismatch.isQuantizer = true;
       return match;
@@ -449,8 +278,17 @@ std::optional<WeightMatch> pquant::matchWeight(ConstantEvaluator &evaluator,
   if (!source)
     source = weight;
   std::optional<WeightMatch> match =
-      matchByValue(evaluator, *source, rows, columns);
+      matchWeightByValue(evaluator, *source, rows, columns);
   mismatch.isQuantizer |= match.has_value();
+  if (match && match->deviation > 0 && !options.snap) {
+    mismatch.reason =
+        llvm::formatv("the weights are off a quantiser's grid by up to {0:e1} "
+                      "steps, as a folded straight-through residue leaves them "
+                      "(--snap-weights takes them for the grid's)",
+                      match->deviation)
+            .str();
+    return std::nullopt;
+  }
   if (!match && !scaled)
     mismatch.reason = "the weights are not quantised: their values are neither "
                       "+-s, {-s, 0, s} nor integers times a scale";

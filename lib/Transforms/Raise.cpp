@@ -20,6 +20,7 @@
 #include "pquant/Support/Constants.h"
 #include "pquant/Transforms/Passes.h"
 #include "pquant/Transforms/RaiseSummary.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -41,8 +42,8 @@ namespace {
 /// Raises the linears of one module.
 class LinearRaiser {
 public:
-  LinearRaiser(MLIRContext *context, SignZero signZero)
-      : rewriter(context), signZero(signZero) {}
+  LinearRaiser(MLIRContext *context, const WeightOptions &options)
+      : rewriter(context), options(options) {}
 
   /// Fails after an error was emitted.
   LogicalResult raise(linalg::GenericOp op);
@@ -61,7 +62,7 @@ private:
   }
 
   IRRewriter rewriter;
-  SignZero signZero;
+  WeightOptions options;
   /// One quantisation for all linears that read the same rows.
   llvm::DenseMap<std::pair<Value, Attribute>, QuantizeOp> quantizations;
 };
@@ -188,9 +189,12 @@ LogicalResult LinearRaiser::raise(linalg::GenericOp op) {
   }
   std::optional<WeightMatch> weight =
       matchWeight(evaluator, linear->weight, linear->rows, linear->columns,
-                  signZero, mismatch);
+                  options, mismatch);
   if (!weight)
     return mismatch.isError ? op.emitError(mismatch.reason) : success();
+  if (weight->deviation > 0)
+    op.emitRemark("weights snapped to their grid: they were off by up to ")
+        << llvm::formatv("{0:e1}", weight->deviation).str() << " steps";
 
   rewriter.setInsertionPoint(op);
   std::string name = getWeightName(linear->weight.value);
@@ -241,7 +245,7 @@ struct RaisePass : pquant::impl::RaisePassBase<RaisePass> {
 
     SmallVector<linalg::GenericOp> products;
     module.walk([&](linalg::GenericOp op) { products.push_back(op); });
-    LinearRaiser raiser(&getContext(), signZero);
+    LinearRaiser raiser(&getContext(), {signZero, snapWeights});
     bool hasErrors = false;
     for (linalg::GenericOp op : products)
       hasErrors |= failed(raiser.raise(op));

@@ -41,6 +41,8 @@ struct CompilerOptions {
   std::string runtimeDirectory; ///< where libpquant_rt.a is
   std::string dumpPhases; ///< a directory for the module of each phase
   std::string signZero = "error";
+  /// Weights near the grid of a quantiser count as on it.
+  bool snapWeights = false;
   bool requireQuantized = false;
   bool timing = false;
   bool optReport = false;

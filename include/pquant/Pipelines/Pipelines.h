@@ -46,6 +46,11 @@ struct RaisingOptions : mlir::PassPipelineOptions<RaisingOptions> {
       llvm::cl::desc("What a zero in a sign-quantised weight becomes: error, "
                      "plus or minus"),
       llvm::cl::init("error")};
+  Option<bool> snapWeights{
+      *this, "snap-weights",
+      llvm::cl::desc("Take weights within 0.001 steps of a quantiser's grid for "
+                     "the grid's"),
+      llvm::cl::init(false)};
   Option<bool> requireQuantized{
       *this, "require-quantized",
       llvm::cl::desc("Fail when a linear with quantiser arithmetic stays float"),

@@ -260,7 +260,9 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
 
     Left alone: linears with a float activation or weight (embedding, router, LM head), and everything that is near to a
     pattern but not it, with the reason in the summary, which is one remark on the module.
-    A sign that is zero is an error unless `sign-zero` says which bit it is.
+    A sign that is zero is an error unless `sign-zero` says which bit it is. Values that are off a grid by last bits, as
+    an exporter that folds `w + (q - w)` leaves them, are taken for the grid's with `snap-weights`, if they are within
+    0.001 steps of it; a remark says how far off they were.
   }];
   let options = [
     Option<"signZero", "sign-zero", "::pquant::SignZero", "::pquant::SignZero::Error",
@@ -268,6 +270,8 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
              clEnumValN(::pquant::SignZero::Error, "error", "an error"),
              clEnumValN(::pquant::SignZero::Plus, "plus", "+1"),
              clEnumValN(::pquant::SignZero::Minus, "minus", "-1"))}]>,
+    Option<"snapWeights", "snap-weights", "bool", "false",
+           "take weights within 0.001 steps of a quantiser's grid for the grid's">,
     Option<"requireQuantized", "require-quantized", "bool", "false",
            "fail when a linear that the model quantises stays in float">];
   let dependentDialects = [

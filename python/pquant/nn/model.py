@@ -120,7 +120,7 @@ def export_onnx(model: LanguageModel, path: str, opset: int = 17, dynamo: bool =
         options["dynamic_axes"] = {"input_ids": axes, "logits": axes}
         if "dynamo" in inspect.signature(torch.onnx.export).parameters:
             options["dynamo"] = False
-    with fake_form(model):
+    with fake_form(model), torch.no_grad():
         torch.onnx.export(model.eval(), (_example(model),), path, **options)
 
 

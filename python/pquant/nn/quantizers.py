@@ -28,8 +28,11 @@ class Rows(NamedTuple):
 
 
 def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
-    """`x + (quantized - x)`, the second term a constant: the value of `quantized` up to rounding, the gradient of x."""
-    return x + (quantized - x).detach()
+    """`x + (quantized - x)`, the second term a constant: the value of `quantized` up to rounding, the gradient of x.
+
+    Without gradients (in exports) it is `quantized` itself, which an exporter can fold without changing its last bits.
+    """
+    return x + (quantized - x).detach() if torch.is_grad_enabled() else quantized
 
 
 def _exact(x: Tensor, quantized: Tensor) -> Tensor:
