@@ -63,6 +63,7 @@ void pquant::buildRaisingPipeline(OpPassManager &pm,
   raise.snapWeights = options.snapWeights;
   raise.requireQuantized = options.requireQuantized;
   pm.addPass(createRaisePass(raise));
+  pm.addPass(createRaiseDecoderPass());
   addCleanup(pm);
   pm.addPass(createFoldConstantsPass());
   addCleanup(pm);

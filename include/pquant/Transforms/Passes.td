@@ -278,6 +278,40 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::pquant::PQuantDialect"];
 }
 
+def RaiseDecoderPass : Pass<"pquant-raise-decoder", "::mlir::ModuleOp"> {
+  let summary = "recognise attention";
+  let description = [{
+    Replaces `softmax(scale * Q K^T + mask) V`, written out, by `pquant.attention`. Precondition: tensor IR as the frontends
+    write it.
+
+    - The softmax is over the last dimension of float32 [batch, heads, queries, keys].
+    - Q, K and V are the tensors behind all views (reshapes, transposes, heads repeated by expand or broadcast, batch and
+      heads merged), transposed where their dimensions are in another order. Constant factors of Q, K and their product
+      become one scale.
+    - The mask is added or selected, and is 0 or a very negative number by a condition on positions. It falls away where
+      the condition always holds and becomes `causal` where it is `t <= s + (T - S)`, which integer arithmetic on
+      positions (ranges, offsets of a cache, differences of positions) is followed to find out.
+
+    ```
+    %l = linalg.generic {(b, h, s, d), (b, h, t, d) -> (b, h, s, t)} ins(%q, %k) ...
+    %m = linalg.generic ins(%visible, %l) { select(%visible, %l, -inf) } ...
+    %p = linalg.softmax dimension(3) ins(%m) ...
+    %y = linalg.generic {(b, h, s, t), (b, h, t, e) -> (b, h, s, e)} ins(%p, %v) ...
+    ```
+    becomes
+    ```mlir
+    %y = pquant.attention %q, %k, %v causal {scale = 1.000000e+00 : f32}
+        : tensor<1x4x?x32xf32>, tensor<1x4x?x32xf32>, tensor<1x4x?x32xf32> -> tensor<1x4x?x32xf32>
+    ```
+
+    Left alone: attention whose mask is data, whose probabilities have another use, or whose sizes are not known to be
+    those of heads, with the reason in the summary, which is one remark on the module. Results agree up to the rounding of
+    the scale, which is applied once.
+  }];
+  let dependentDialects = [
+    "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::pquant::PQuantDialect"];
+}
+
 def RaiseFloatLinearsPass : Pass<"pquant-raise-float-linears", "::mlir::ModuleOp"> {
   let summary = "turn f32 contractions with a large constant matrix into float linears";
   let description = [{

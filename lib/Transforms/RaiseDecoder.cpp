@@ -1,0 +1,98 @@
+//===- RaiseDecoder.cpp - Recognise the units of a decoder ----------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Attention becomes `pquant.attention` on the tensors that are behind its
+// views, so that repeated keys, masks and reshapes fall away.
+//
+//===----------------------------------------------------------------------===//
+
+#include "MatchAttention.h"
+#include "dialects/PQuant/PQuantDialect.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "pquant/Transforms/RaiseSummary.h"
+#include "pquant/Transforms/Passes.h"
+
+namespace pquant {
+#define GEN_PASS_DEF_RAISEDECODERPASS
+#include "pquant/Transforms/Passes.h.inc"
+} // namespace pquant
+
+using namespace pquant;
+using namespace mlir;
+
+/// The tensor in the order that attention wants.
+static Value createHeads(OpBuilder &builder, Location loc,
+                         const HeadTensor &heads) {
+  if (llvm::is_sorted(heads.permutation))
+    return heads.tensor;
+  auto type = cast<RankedTensorType>(heads.tensor.getType());
+  SmallVector<OpFoldResult> sizes;
+  for (int64_t dim : heads.permutation)
+    sizes.push_back(tensor::getMixedSize(builder, loc, heads.tensor, dim));
+  Value empty =
+      tensor::EmptyOp::create(builder, loc, sizes, type.getElementType());
+  return linalg::TransposeOp::create(builder, loc, heads.tensor, empty,
+                                     heads.permutation)
+      .getResults()[0];
+}
+
+/// softmax(scale Q K^T + mask) V -> pquant.attention
+static void rewriteAttention(IRRewriter &rewriter,
+                             const AttentionMatch &match) {
+  linalg::GenericOp product = match.product;
+  Location loc = product.getLoc();
+  rewriter.setInsertionPoint(product);
+  Value query = createHeads(rewriter, loc, match.query);
+  Value key = createHeads(rewriter, loc, match.key);
+  Value value = createHeads(rewriter, loc, match.value);
+  Value result = AttentionOp::create(
+      rewriter, loc, query, key, value, /*mask=*/Value(),
+      rewriter.getF32FloatAttr(match.scale),
+      match.causal ? rewriter.getUnitAttr() : UnitAttr());
+  auto type = cast<RankedTensorType>(product.getResultTypes()[0]);
+  if (type.getRank() == 3) {
+    SmallVector<ReassociationIndices> merged{{0, 1}, {2}, {3}};
+    result = tensor::CollapseShapeOp::create(rewriter, loc, result, merged);
+  }
+  if (result.getType() != type)
+    result = tensor::CastOp::create(rewriter, loc, type, result);
+  rewriter.replaceOp(product, result);
+}
+
+namespace {
+struct RaiseDecoderPass
+    : pquant::impl::RaiseDecoderPassBase<RaiseDecoderPass> {
+  void runOnOperation() override {
+    SmallVector<linalg::SoftmaxOp> softmaxes;
+    // A router's softmax has no dimension of heads.
+    getOperation()->walk([&](linalg::SoftmaxOp op) {
+      if (cast<RankedTensorType>(op.getInput().getType()).getRank() == 4)
+        softmaxes.push_back(op);
+    });
+    IRRewriter rewriter(&getContext());
+    int64_t count = 0;
+    SmallVector<std::pair<Location, std::string>> others;
+    for (linalg::SoftmaxOp softmax : softmaxes) {
+      std::string reason;
+      if (std::optional<AttentionMatch> match =
+              matchAttention(softmax, reason)) {
+        rewriteAttention(rewriter, *match);
+        ++count;
+      } else {
+        others.push_back({softmax.getLoc(), reason});
+      }
+    }
+    if (softmaxes.empty())
+      return;
+    InFlightDiagnostic remark = emitRemark(getOperation().getLoc())
+                                << count << " of " << softmaxes.size()
+                                << " softmaxes raised to attention";
+    for (auto &[loc, reason] : others)
+      remark.attachNote(loc) << getLocationName(loc) << ": " << reason;
+  }
+};
+} // namespace
