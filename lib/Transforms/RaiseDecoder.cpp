@@ -5,12 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Attention becomes `pquant.attention` on the tensors that are behind its
+// RMS norm becomes `pquant.rms_norm`, attention `pquant.attention` on the tensors that are behind its
 // views, so that repeated keys, masks and reshapes fall away.
 //
 //===----------------------------------------------------------------------===//
 
 #include "MatchAttention.h"
+#include "MatchNorm.h"
 #include "dialects/PQuant/PQuantDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "pquant/Transforms/RaiseSummary.h"
@@ -63,36 +64,56 @@ static void rewriteAttention(IRRewriter &rewriter,
   rewriter.replaceOp(product, result);
 }
 
+static void raiseAttentions(ModuleOp module) {
+  SmallVector<linalg::SoftmaxOp> softmaxes;
+  // A router's softmax has no dimension of heads.
+  module.walk([&](linalg::SoftmaxOp op) {
+    if (cast<RankedTensorType>(op.getInput().getType()).getRank() == 4)
+      softmaxes.push_back(op);
+  });
+  IRRewriter rewriter(module.getContext());
+  int64_t count = 0;
+  SmallVector<std::pair<Location, std::string>> others;
+  for (linalg::SoftmaxOp softmax : softmaxes) {
+    std::string reason;
+    if (std::optional<AttentionMatch> match = matchAttention(softmax, reason)) {
+      rewriteAttention(rewriter, *match);
+      ++count;
+    } else {
+      others.push_back({softmax.getLoc(), reason});
+    }
+  }
+  if (softmaxes.empty())
+    return;
+  InFlightDiagnostic remark = emitRemark(module.getLoc())
+                              << count << " of " << softmaxes.size()
+                              << " softmaxes raised to attention";
+  for (auto &[loc, reason] : others)
+    remark.attachNote(loc) << getLocationName(loc) << ": " << reason;
+}
+
+/// x * (1 / sqrt(mean(x^2) + eps)) * w -> pquant.rms_norm
+static void raiseNorms(ModuleOp module) {
+  SmallVector<linalg::GenericOp> ops;
+  module.walk([&](linalg::GenericOp op) { ops.push_back(op); });
+  IRRewriter rewriter(module.getContext());
+  for (linalg::GenericOp op : ops) {
+    std::optional<RMSNormMatch> match = matchRMSNorm(op);
+    if (!match || match->input.getType() != op.getResultTypes()[0])
+      continue;
+    rewriter.setInsertionPoint(op);
+    rewriter.replaceOpWithNewOp<RMSNormOp>(
+        op, match->input, match->weight,
+        rewriter.getF32FloatAttr(match->eps));
+  }
+}
+
 namespace {
 struct RaiseDecoderPass
     : pquant::impl::RaiseDecoderPassBase<RaiseDecoderPass> {
   void runOnOperation() override {
-    SmallVector<linalg::SoftmaxOp> softmaxes;
-    // A router's softmax has no dimension of heads.
-    getOperation()->walk([&](linalg::SoftmaxOp op) {
-      if (cast<RankedTensorType>(op.getInput().getType()).getRank() == 4)
-        softmaxes.push_back(op);
-    });
-    IRRewriter rewriter(&getContext());
-    int64_t count = 0;
-    SmallVector<std::pair<Location, std::string>> others;
-    for (linalg::SoftmaxOp softmax : softmaxes) {
-      std::string reason;
-      if (std::optional<AttentionMatch> match =
-              matchAttention(softmax, reason)) {
-        rewriteAttention(rewriter, *match);
-        ++count;
-      } else {
-        others.push_back({softmax.getLoc(), reason});
-      }
-    }
-    if (softmaxes.empty())
-      return;
-    InFlightDiagnostic remark = emitRemark(getOperation().getLoc())
-                                << count << " of " << softmaxes.size()
-                                << " softmaxes raised to attention";
-    for (auto &[loc, reason] : others)
-      remark.attachNote(loc) << getLocationName(loc) << ": " << reason;
+    raiseNorms(getOperation());
+    raiseAttentions(getOperation());
   }
 };
 } // namespace

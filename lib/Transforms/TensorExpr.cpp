@@ -241,7 +241,10 @@ bool pquant::isSameExpr(const TensorExpr &a, const TensorExpr &b) {
   return true;
 }
 
-std::optional<TensorExpr> pquant::matchMaxReduction(const TensorExpr &expr) {
+/// A reduction by `Combiner` that starts from a number which `isStart` accepts.
+template <typename Combiner>
+static std::optional<TensorExpr>
+matchReduction(const TensorExpr &expr, llvm::function_ref<bool(double)> isStart) {
   TensorExpr root = expr.normalized();
   auto op = root.value.getDefiningOp<linalg::GenericOp>();
   if (!op || op.getNumDpsInputs() != 1 || op.getNumResults() != 1 ||
@@ -249,18 +252,16 @@ std::optional<TensorExpr> pquant::matchMaxReduction(const TensorExpr &expr) {
     return std::nullopt;
   auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
   Block *body = op.getBody();
-  auto max =
-      body->getTerminator()->getOperand(0).getDefiningOp<arith::MaximumFOp>();
-  if (!fill || !max || &body->front() != max.getOperation())
+  auto step = body->getTerminator()->getOperand(0).getDefiningOp<Combiner>();
+  if (!fill || !step || &body->front() != step.getOperation())
     return std::nullopt;
   Value in = body->getArgument(0), accumulator = body->getArgument(1);
-  if (!(max.getLhs() == in && max.getRhs() == accumulator) &&
-      !(max.getRhs() == in && max.getLhs() == accumulator))
+  if (!(step.getLhs() == in && step.getRhs() == accumulator) &&
+      !(step.getRhs() == in && step.getLhs() == accumulator))
     return std::nullopt;
-  // Of absolute values: any start up to 0 leaves the maximum as it is.
   auto start = fill.getInputs()[0].getDefiningOp<arith::ConstantOp>();
   auto number = start ? dyn_cast<FloatAttr>(start.getValue()) : FloatAttr();
-  if (!number || !(number.getValueAsDouble() <= 0))
+  if (!number || !isStart(number.getValueAsDouble()))
     return std::nullopt;
   SmallVector<int64_t, 4> loops(op.getNumLoops(), TensorExpr::reducedDim);
   AffineMap output = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
@@ -271,4 +272,15 @@ std::optional<TensorExpr> pquant::matchMaxReduction(const TensorExpr &expr) {
     loops[dim.getPosition()] = root.dims[i];
   }
   return throughArgument(cast<BlockArgument>(in), loops);
+}
+
+std::optional<TensorExpr> pquant::matchMaxReduction(const TensorExpr &expr) {
+  // Of absolute values: any start up to 0 leaves the maximum as it is.
+  return matchReduction<arith::MaximumFOp>(
+      expr, [](double start) { return start <= 0; });
+}
+
+std::optional<TensorExpr> pquant::matchSumReduction(const TensorExpr &expr) {
+  return matchReduction<arith::AddFOp>(
+      expr, [](double start) { return start == 0; });
 }

@@ -279,10 +279,10 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
 }
 
 def RaiseDecoderPass : Pass<"pquant-raise-decoder", "::mlir::ModuleOp"> {
-  let summary = "recognise attention";
+  let summary = "recognise RMS norm and attention";
   let description = [{
-    Replaces `softmax(scale * Q K^T + mask) V`, written out, by `pquant.attention`. Precondition: tensor IR as the frontends
-    write it.
+    Replaces `x * (1 / sqrt(mean(x^2) + eps)) * w`, written out, by `pquant.rms_norm`, and
+    `softmax(scale * Q K^T + mask) V` by `pquant.attention`. Precondition: tensor IR as the frontends write it.
 
     - The softmax is over the last dimension of float32 [batch, heads, queries, keys].
     - Q, K and V are the tensors behind all views (reshapes, transposes, heads repeated by expand or broadcast, batch and

@@ -106,6 +106,8 @@ bool matchCommutative(
 /// `maximumf` over one or more dimensions of a tensor. On success returns the
 /// reduced expression, its reduced dimensions marked `reducedDim`.
 std::optional<TensorExpr> matchMaxReduction(const TensorExpr &expr);
+/// The same for a sum from zero.
+std::optional<TensorExpr> matchSumReduction(const TensorExpr &expr);
 
 /// Whether `op` is a `linalg.generic` on tensors with parallel loops only and
 /// identity output maps.
