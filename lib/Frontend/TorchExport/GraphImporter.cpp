@@ -13,6 +13,8 @@
 
 #include "GraphImporter.h"
 
+#include "Aliasing.h"
+
 #include "mlir/IR/Verifier.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/StringExtras.h"
@@ -160,9 +162,8 @@ void GraphImporter::importNodes(Scope &scope) {
     for (const std::string &output : node.outputs)
       scope.poisoned.insert(output);
     // What a failed write should have changed is not known either.
-    if (!getFunctionalTarget(node.target).empty() && !node.inputs.empty())
-      for (const ArgumentItem &item : node.inputs.front().items)
-        scope.poisoned.insert(item.text);
+    if (!getFunctionalTarget(node.target).empty())
+      scope.poisoned.insert(getSelf(node));
   }
 }
 
@@ -195,11 +196,11 @@ LogicalResult GraphImporter::importOperator(Scope &scope, const Node &node,
   FailureOr<SmallVector<Tensor>> tensors = runHandler(scope, node, row);
   if (failed(tensors))
     return failure();
-  // The first argument of an in-place form is what it changes.
-  std::string self;
-  if (!node.inputs.empty() && !node.inputs.front().items.empty())
-    self = node.inputs.front().items.front().text;
+  std::string self = getSelf(node).str();
   bool isWrite = !functional.empty();
+  bool isView = row.writeBack && sharesMemory(scope.graph, node);
+  if (isWrite && (self.empty() || tensors->size() != 1))
+    return tensorBuilder.error() << "expected one tensor to change in place";
   if (isWrite && failed(write(scope, self, tensors->front())))
     return failure();
   for (auto [i, name] : llvm::enumerate(node.outputs)) {
@@ -207,7 +208,7 @@ LogicalResult GraphImporter::importOperator(Scope &scope, const Node &node,
       continue;
     State &state = scope.states[name];
     state.tensor = (*tensors)[i];
-    if (!scope.hasWrites || (!isWrite && !row.writeBack))
+    if (!scope.hasWrites || (!isWrite && !isView))
       continue;
     state.base = self;
     state.view = isWrite ? nullptr : &node;
@@ -367,12 +368,12 @@ void GraphImporter::findMutated(const Graph &graph) {
   for (const Node &node : graph.nodes) {
     const HandlerRow *row = handlers.lookup(node.target);
     bool isWrite = !row && !getFunctionalTarget(node.target).empty();
-    if (node.inputs.empty() || node.inputs.front().items.empty() ||
-        (!isWrite && !(row && row->writeBack)))
+    StringRef self = getSelf(node);
+    bool isView = row && row->writeBack && sharesMemory(graph, node);
+    if (self.empty() || (!isWrite && !isView))
       continue;
-    std::string self = node.inputs.front().items.front().text;
     auto owner = owners.find(self);
-    std::string name = owner == owners.end() ? self : owner->second;
+    std::string name = owner == owners.end() ? self.str() : owner->second;
     for (const std::string &output : node.outputs)
       owners[output] = name;
     if (isWrite)

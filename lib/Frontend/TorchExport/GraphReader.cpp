@@ -200,14 +200,21 @@ TensorMeta pt2::readTensorMeta(const JSONCursor &json) {
 // Nodes
 //===----------------------------------------------------------------------===//
 
-/// The innermost frame of a Python traceback: `File "x.py", line 7, in f`.
+/// The innermost frame of a Python traceback, `File "x.py", line 7, in f`, that
+/// is not in PyTorch itself.
 static void readFrame(StringRef trace, Node &node) {
-  size_t begin = trace.rfind("File \"");
-  if (begin == StringRef::npos)
-    return;
-  auto [file, rest] = trace.drop_front(begin + 6).split("\", line ");
-  if (!rest.consumeInteger(10, node.line))
-    node.file = file.str();
+  bool isFound = false;
+  while (!isFound && trace.contains("File \"")) {
+    auto [before, frame] = trace.rsplit("File \"");
+    auto [file, rest] = frame.split("\", line ");
+    isFound = !file.contains("/site-packages/torch/");
+    unsigned line;
+    if ((isFound || node.file.empty()) && !rest.consumeInteger(10, line)) {
+      node.file = file.str();
+      node.line = line;
+    }
+    trace = before;
+  }
 }
 
 /// The path of the innermost module: `key,path,type;key,path,type`.

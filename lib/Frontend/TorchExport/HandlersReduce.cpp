@@ -133,8 +133,16 @@ static LogicalResult importExtremeAndIndex(NodeContext &ctx) {
   Tensor input = ctx.getTensor("self");
   if (failed(ctx.requireRank(input, 1, INT64_MAX)))
     return failure();
+  // Two loops, which are what recognition knows.
   int64_t axis = ctx.getAxis("dim", input->getRank());
-  auto [values, indices] = findExtreme(ctx.b, input, axis, isMax);
+  Tensor indices = findExtreme(ctx.b, input, axis, isMax).second;
+  Tensor values = ctx.b.reduce(
+      input, axis, /*keepDims=*/false, input->element,
+      getExtreme(ctx.b.getBuilder(), input->element, isMax),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, input->element);
+        return isMax ? o.max(args[0], args[1]) : o.min(args[0], args[1]);
+      });
   return failure(failed(ctx.setResult(keepAxis(ctx, values, input, axis), 0)) ||
                  failed(ctx.setResult(keepAxis(ctx, indices, input, axis), 1)));
 }

@@ -151,8 +151,6 @@ static LogicalResult importSoftplus(NodeContext &ctx) {
 
 /// The result's element type is all that differs.
 static LogicalResult importCast(NodeContext &ctx) {
-  if (ctx.getInt("layout", 7) != 7)
-    return ctx.error() << "expected a strided layout";
   return ctx.setResult(
       ctx.b.castElements(ctx.getTensor("self"), ctx.getResultType()));
 }
@@ -212,7 +210,6 @@ ArrayRef<HandlerRow> pt2::getUnaryHandlers() {
       {"aten.abs.default", "self", importUnary<absolute>},
       {"aten.ceil.default", "self", importUnary<roundUp>},
       {"aten.clone.default", "self", importCast},
-      {"aten.contiguous.default", "self", importCast},
       {"aten.cos.default", "self", importFloatUnary<cosine>},
       {"aten.dropout.default", "input", importDropout, "inference only"},
       {"aten.erf.default", "self", importFloatUnary<errorFunction>},
@@ -242,12 +239,7 @@ ArrayRef<HandlerRow> pt2::getUnaryHandlers() {
       {"aten.square.default", "self", importUnary<square>},
       {"aten.tan.default", "self", importFloatUnary<tangent>},
       {"aten.tanh.default", "self", importFloatUnary<hyperbolicTangent>},
-      {"aten.to.device", "self", importCast},
-      {"aten.to.dtype", "self", importCast},
-      {"aten.to.dtype_layout", "self", importCast},
-      {"aten.to.other", "self", importCast},
       {"aten.trunc.default", "self", importUnary<roundToZero>},
-      {"aten.type_as.default", "self", importCast},
       {"prims.convert_element_type.default", "a", importConvert},
   };
   return rows;

@@ -140,6 +140,15 @@ static LogicalResult importAlias(NodeContext &ctx) {
   return ctx.setResult(ctx.getTensor("self"));
 }
 
+/// What differs is the element type, as the file states it.
+static LogicalResult importCast(NodeContext &ctx) {
+  constexpr int64_t strided = 7;
+  if (ctx.getInt("layout", strided) != strided)
+    return ctx.error() << "expected a strided layout";
+  return ctx.setResult(
+      ctx.b.castElements(ctx.getTensor("self"), ctx.getResultType()));
+}
+
 //===----------------------------------------------------------------------===//
 // Permutations
 //===----------------------------------------------------------------------===//
@@ -230,7 +239,7 @@ Box pt2::getSliceBox(NodeContext &ctx, Tensor input) {
 }
 
 Box pt2::getSelectBox(NodeContext &ctx, Tensor input, int64_t axis,
-                            SizeExpr index) {
+                      SizeExpr index) {
   Box box(input);
   const SizeExpr &size = input->sizes[axis];
   OpBuilder &b = ctx.b.getBuilder();
@@ -265,7 +274,7 @@ Tensor Box::read(NodeContext &ctx, Tensor input) const {
 }
 
 FailureOr<Tensor> Box::write(NodeContext &ctx, Tensor input,
-                                Tensor value) const {
+                             Tensor value) const {
   FailureOr<Tensor> fitting =
       ctx.b.expand(ctx.b.castElements(value, input->element), sizes);
   if (failed(fitting))
@@ -309,8 +318,8 @@ static Box getElementBox(NodeContext &ctx, Tensor input, size_t result) {
   int64_t axis = ctx.getAxis("dim", input->getRank(), 0);
   bool isUnbind = ctx.getNode().target == "aten.unbind.int";
   return getSelectBox(ctx, input, axis,
-                         isUnbind ? SizeExpr(static_cast<int64_t>(result))
-                                  : ctx.getSize("index"));
+                      isUnbind ? SizeExpr(static_cast<int64_t>(result))
+                               : ctx.getSize("index"));
 }
 
 static LogicalResult importElements(NodeContext &ctx) {
@@ -357,8 +366,8 @@ static SizeList getPartSizes(NodeContext &ctx, const SizeExpr &total) {
   return sizes;
 }
 
-static Box getPartBox(NodeContext &ctx, Tensor input,
-                            ArrayRef<SizeExpr> parts, size_t result) {
+static Box getPartBox(NodeContext &ctx, Tensor input, ArrayRef<SizeExpr> parts,
+                      size_t result) {
   Box box(input);
   int64_t axis = ctx.getAxis("dim", input->getRank(), 0);
   for (size_t i = 0; i < result; ++i)
@@ -383,8 +392,7 @@ static LogicalResult importSplit(NodeContext &ctx) {
       failed(ctx.b.requireEqual(sum, total, "the split dimension")))
     return failure();
   for (size_t i = 0; i < parts.size(); ++i)
-    (void)ctx.setResult(getPartBox(ctx, input, parts, i).read(ctx, input),
-                        i);
+    (void)ctx.setResult(getPartBox(ctx, input, parts, i).read(ctx, input), i);
   return success();
 }
 
@@ -415,6 +423,7 @@ ArrayRef<HandlerRow> pt2::getViewHandlers() {
       {"aten._unsafe_view.default", "self", importView, "", writeReshape},
       {"aten.alias.default", "self", importAlias, "", writeReshape},
       {"aten.chunk.default", "self", importSplit, "", writePart},
+      {"aten.contiguous.default", "self", importAlias, "", writeReshape},
       {"aten.detach.default", "self", importAlias, "", writeReshape},
       {"aten.detach_.default", "self", importAlias, "", writeReshape},
       {"aten.expand.default", "self", importExpand, "", rejectWrite},
@@ -432,7 +441,12 @@ ArrayRef<HandlerRow> pt2::getViewHandlers() {
       {"aten.squeeze.dim", "self", importSqueeze, "", writeReshape},
       {"aten.squeeze.dims", "self", importSqueeze, "", writeReshape},
       {"aten.t.default", "self", importPermute, "", writePermute},
+      {"aten.to.device", "self", importCast, "", writeReshape},
+      {"aten.to.dtype", "self", importCast, "", writeReshape},
+      {"aten.to.dtype_layout", "self", importCast, "", writeReshape},
+      {"aten.to.other", "self", importCast, "", writeReshape},
       {"aten.transpose.int", "self", importPermute, "", writePermute},
+      {"aten.type_as.default", "self", importCast, "", writeReshape},
       {"aten.unbind.int", "self", importElements, "", writeElement},
       {"aten.unflatten.int", "self", importUnflatten, "", writeReshape},
       {"aten.unsqueeze.default", "self", importUnsqueeze, "", writeReshape},

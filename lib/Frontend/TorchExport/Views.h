@@ -32,8 +32,7 @@ struct Box {
 /// What the arguments dim, start, end and step of a node say.
 Box getSliceBox(NodeContext &ctx, Tensor input);
 /// One index of an axis, which is kept as 1.
-Box getSelectBox(NodeContext &ctx, Tensor input, int64_t axis,
-                       SizeExpr index);
+Box getSelectBox(NodeContext &ctx, Tensor input, int64_t axis, SizeExpr index);
 /// Errors where a size is, or at run time turns out to be, negative.
 mlir::LogicalResult requireSizes(NodeContext &ctx,
                                  llvm::ArrayRef<SizeExpr> sizes);
