@@ -76,6 +76,9 @@ Tensor GraphImporter::read(Scope &scope, StringRef name) {
     }
     ++state.version;
   }
+  if (!chain.front()->tensor)
+    tensorBuilder.error() << "'" << name
+                          << "' is a result that is not supported";
   return chain.front()->tensor;
 }
 
@@ -258,11 +261,9 @@ GraphImporter::runHandler(Scope &scope, const Node &node,
     return failure();
   SmallVector<Tensor> tensors(ctx.getResults());
   for (auto [i, tensor] : llvm::enumerate(tensors)) {
-    if (!ctx.wantsResult(i))
+    // Results that no handler computes are an error where something reads them.
+    if (!ctx.wantsResult(i) || !tensor)
       continue;
-    if (!tensor)
-      return tensorBuilder.error()
-             << "result '" << node.outputs[i] << "' is not supported";
     auto meta = scope.graph.tensors.find(node.outputs[i]);
     size_t rank =
         meta == scope.graph.tensors.end() ? 0 : meta->second.sizes.size();

@@ -175,11 +175,10 @@ LogicalResult GraphImporter::importInput(Scope &scope, func::FuncOp function,
   const Graph &graph = scope.graph;
   auto found = graph.tensors.find(name);
   // A number of the host program is a tensor of rank 0.
-  TensorMeta meta;
-  if (found != graph.tensors.end())
-    meta = found->second;
-  else
-    meta.type = graph.numbers.lookup(name);
+  TensorMeta number;
+  number.type = graph.numbers.lookup(name);
+  const TensorMeta &meta =
+      found != graph.tensors.end() ? found->second : number;
   std::optional<ElementType> element =
       convertElementType(builder.getContext(), meta.type);
   if (!element)
@@ -193,9 +192,7 @@ LogicalResult GraphImporter::importInput(Scope &scope, func::FuncOp function,
   Value argument = function.getBody().front().addArgument(
       RankedTensorType::get(shape, element->type), tensorBuilder.getLoc());
   SizeList sizes;
-  importSizes(argument,
-              found != graph.tensors.end() ? found->second : TensorMeta(),
-              sizes);
+  importSizes(argument, meta, sizes);
   Tensor tensor = tensorBuilder.makeTensor(argument, *element, sizes);
   scope.states[name].tensor = tensor;
   argumentAttributes.push_back(getSignature(title, *tensor));
@@ -335,8 +332,10 @@ LogicalResult GraphImporter::addOutput(Scope &scope, const ArgumentItem &value,
   if (value.kind == ArgumentItem::None)
     return success();
   Tensor tensor = makeItem(scope, value);
-  if (!tensor)
+  if (!tensor && value.kind != ArgumentItem::Value)
     return tensorBuilder.error() << "only tensors and numbers are supported";
+  if (!tensor)
+    return failure();
   results.push_back(tensorBuilder.getValue(tensor));
   resultAttributes.push_back(getSignature(title, *tensor));
   return success();
@@ -366,18 +365,20 @@ LogicalResult GraphImporter::importOutputs(Scope &scope,
     if (failed(addOutput(scope, output.value, title)))
       return failure();
   }
-  for (const InputSpec &input : program.inputs) {
-    if (!mutated.contains(input.name))
-      continue;
-    const std::string &name =
-        input.kind == InputSpec::User ? input.name : input.target;
-    ArgumentItem own;
-    own.kind = ArgumentItem::Value;
-    own.text = input.name;
-    const ArgumentItem *change = changes.lookup(name);
-    if (failed(addOutput(scope, change ? *change : own, name + ".next")))
-      return failure();
-  }
+  // In the order of the arguments: the user's before the stored ones.
+  for (bool isUser : {true, false})
+    for (const InputSpec &input : program.inputs) {
+      if (!mutated.contains(input.name) ||
+          (input.kind == InputSpec::User) != isUser)
+        continue;
+      const std::string &name = isUser ? input.name : input.target;
+      ArgumentItem own;
+      own.kind = ArgumentItem::Value;
+      own.text = input.name;
+      const ArgumentItem *change = changes.lookup(name);
+      if (failed(addOutput(scope, change ? *change : own, name + ".next")))
+        return failure();
+    }
   func::ReturnOp::create(builder, fileLoc, results);
   function.setFunctionType(builder.getFunctionType(
       function.getFunctionType().getInputs(), TypeRange(ValueRange(results))));
