@@ -23,10 +23,23 @@ std::optional<SizeExpr> fold::sub(TensorBuilder &, const SizeExpr &a,
                                   const SizeExpr &b) {
   return a - b;
 }
+/// How much a polynomial holds: its terms times their atoms.
+static size_t getExtent(const SizeExpr &size) {
+  size_t extent = 1;
+  for (const auto &[monomial, coefficient] : size.getTerms())
+    extent += 1 + monomial.size();
+  return extent;
+}
+
 std::optional<SizeExpr> fold::mul(TensorBuilder &, const SizeExpr &a,
                                   const SizeExpr &b) {
+  // A hostile graph squares a sum again and again.
+  constexpr size_t maxExtent = 256;
+  if (getExtent(a) * getExtent(b) > maxExtent)
+    return std::nullopt;
   return a * b;
 }
+
 std::optional<SizeExpr> fold::div(TensorBuilder &b, const SizeExpr &num,
                                   const SizeExpr &den) {
   std::optional<int64_t> divisor = den.getConstant();

@@ -152,7 +152,8 @@ static LogicalResult importReduceLogSum(NodeContext &ctx) {
 // ArgMax, ArgMin
 //===----------------------------------------------------------------------===//
 
-template <bool isMax> static LogicalResult importArgExtreme(NodeContext &ctx) {
+template <bool isMax>
+static LogicalResult importArgExtreme(NodeContext &ctx) {
   Tensor input = ctx.getInput(0);
   FailureOr<int64_t> axis = ctx.getAxis("axis", 0, input->getRank());
   if (failed(axis))

@@ -18,8 +18,8 @@ using namespace llvm;
 using namespace pquant;
 using namespace pquant::pt2;
 
-/// PyTorch's own bound on the rank of a tensor.
-static constexpr size_t maxRank = 64;
+/// More dimensions than any model's tensors have.
+static constexpr size_t maxRank = 16;
 
 //===----------------------------------------------------------------------===//
 // Arguments

@@ -49,7 +49,8 @@ static LogicalResult importFull(NodeContext &ctx) {
   return fillWith(ctx, getSizes(ctx), ctx.getOperandAs(name, type));
 }
 
-template <int number> static LogicalResult importConstant(NodeContext &ctx) {
+template <int number>
+static LogicalResult importConstant(NodeContext &ctx) {
   return fillWith(ctx, getSizes(ctx),
                   ctx.b.makeScalar(ctx.getResultType(), number));
 }
@@ -113,7 +114,8 @@ static LogicalResult importArange(NodeContext &ctx) {
 // Triangles, OneHot
 //===----------------------------------------------------------------------===//
 
-template <bool isUpper> static LogicalResult importTriangle(NodeContext &ctx) {
+template <bool isUpper>
+static LogicalResult importTriangle(NodeContext &ctx) {
   Tensor input = ctx.getTensor("self");
   if (failed(ctx.requireRank(input, 2, INT64_MAX)))
     return failure();

@@ -212,7 +212,8 @@ static Value greaterOrEqual(ScalarOps &o, Value x, Value y) {
 // Logic
 //===----------------------------------------------------------------------===//
 
-template <typename Op> static Value apply(ScalarOps &o, Value x, Value y) {
+template <typename Op>
+static Value apply(ScalarOps &o, Value x, Value y) {
   return Op::create(o.b, o.loc, x, y);
 }
 

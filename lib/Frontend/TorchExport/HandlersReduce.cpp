@@ -60,14 +60,16 @@ static LogicalResult importProd(NodeContext &ctx) {
       ctx, input, ctx.b.getBuilder().getOneAttr(input->element.type), multiply);
 }
 
-template <bool isMax> static LogicalResult importExtreme(NodeContext &ctx) {
+template <bool isMax>
+static LogicalResult importExtreme(NodeContext &ctx) {
   Tensor input = ctx.getTensor("self");
   return reduceWith(ctx, input,
                     getExtreme(ctx.b.getBuilder(), input->element, isMax),
                     isMax ? maximum : minimum);
 }
 
-template <bool isAny> static LogicalResult importTruth(NodeContext &ctx) {
+template <bool isAny>
+static LogicalResult importTruth(NodeContext &ctx) {
   ElementType truth{ctx.b.getBuilder().getI1Type()};
   Tensor input = ctx.b.castElements(ctx.getTensor("self"), truth);
   return reduceWith(ctx, input, ctx.b.getBuilder().getBoolAttr(!isAny),
@@ -147,7 +149,8 @@ static LogicalResult importExtremeAndIndex(NodeContext &ctx) {
                  failed(ctx.setResult(keepAxis(ctx, indices, input, axis), 1)));
 }
 
-template <bool isMax> static LogicalResult importArgExtreme(NodeContext &ctx) {
+template <bool isMax>
+static LogicalResult importArgExtreme(NodeContext &ctx) {
   FailureOr<Tensor> input = ctx.getTensor("self");
   // Without an axis the index counts all elements.
   if (!ctx.has("dim"))

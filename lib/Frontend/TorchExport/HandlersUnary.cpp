@@ -21,7 +21,8 @@ using namespace pquant::pt2;
 using UnaryFn = Value (*)(ScalarOps &, Value);
 
 /// A function of one tensor, computed in the result's element type.
-template <UnaryFn function> static LogicalResult importUnary(NodeContext &ctx) {
+template <UnaryFn function>
+static LogicalResult importUnary(NodeContext &ctx) {
   Tensor input = ctx.getOperandAs("self", ctx.getResultType());
   return ctx.setResult(mapElements(ctx.b, input, function));
 }

@@ -126,7 +126,8 @@ static LogicalResult importScatterValue(NodeContext &ctx) {
 //===----------------------------------------------------------------------===//
 
 /// Slice i of `source` goes to, or is added at, index[i].
-template <bool adds> static LogicalResult importIndexCopy(NodeContext &ctx) {
+template <bool adds>
+static LogicalResult importIndexCopy(NodeContext &ctx) {
   Tensor self = ctx.getTensor("self"), indices = ctx.getTensor("index");
   Tensor source = ctx.b.castElements(ctx.getTensor("source"), self->element);
   int64_t rank = self->getRank();

@@ -11,6 +11,7 @@ import sys
 
 import torch
 
+from aten_functions import attention, grouped, rms_norm
 from torch_export import Recorder
 
 # Numbers of the host program, assertions and what random memory holds: tested in test/Frontend/TorchExport.
@@ -186,11 +187,6 @@ check("aten.linear.default", input=X, weight=WEIGHT)
 check("aten.linear.default", input=X, weight=SQUARE, bias=VECTOR)
 
 
-def grouped(self, mat2, offs):
-    ends = [0] + offs.tolist()
-    return torch.cat([self[a:b] @ mat2[i] for i, (a, b) in enumerate(zip(ends, ends[1:]))])
-
-
 EXPERTS = R.parameter("experts", torch.randn(3, 4, 2))
 check("aten._grouped_mm.default", grouped, self=X, mat2=EXPERTS, offs=R.parameter("offs", torch.tensor([2, 2, 5], dtype=torch.int32)))
 
@@ -200,25 +196,8 @@ check("aten.layer_norm.default", input=X, normalized_shape=[4], weight=VECTOR, b
 check("aten.native_layer_norm.default", input=CUBE, normalized_shape=[3, 8], weight=None, bias=None, eps=1e-5)
 
 
-def rms_norm(input, normalized_shape, weight=None, eps=None):
-    eps = torch.finfo(input.dtype).eps if eps is None else eps
-    factor = torch.rsqrt(input.pow(2).mean(-1, keepdim=True) + eps)
-    return input * factor * (1 if weight is None else weight), factor
-
-
 check("aten.rms_norm.default", lambda **a: rms_norm(**a)[0], input=X, normalized_shape=[4], weight=VECTOR)
 check("aten._fused_rms_norm.default", rms_norm, input=CUBE, normalized_shape=[8], weight=None, eps=1e-6)
-
-
-def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
-    repeats = query.shape[-3] // key.shape[-3]
-    key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
-    scores = query @ key.transpose(-1, -2) * (scale or query.shape[-1] ** -0.5)
-    if is_causal:
-        scores = scores.masked_fill(torch.ones(scores.shape[-2:]).tril() == 0, -math.inf)
-    if attn_mask is not None:
-        scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-    return scores.softmax(-1).nan_to_num(0) @ value
 
 
 Q = R.input("q", torch.randn(1, 4, 5, 8))
