@@ -1,4 +1,4 @@
-"""programs.py FOLDER SEEDS: the JSON of every program in FOLDER, its stored tensors being the one that the fuzzer has."""
+"""programs.py FOLDER SEEDS: the JSON of every program in FOLDER, its stored tensors being the one that is there."""
 
 import json
 import pathlib

@@ -50,13 +50,15 @@ def linear(x, name, rows, columns, quantizer=one_bit):
 
 def normalize(x, name):
     weight = R.parameter(name + ".weight", torch.rand(WIDTH) + 0.5)
-    return call("aten.rms_norm.default", lambda **a: rms_norm(**a)[0], input=x, normalized_shape=[WIDTH], weight=weight, eps=1e-6)
+    arguments = {"input": x, "normalized_shape": [WIDTH], "weight": weight, "eps": 1e-6}
+    return call("aten.rms_norm.default", lambda **a: rms_norm(**a)[0], **arguments)
 
 
 def rotate(x, cos, sin):
     low, high = call("aten.chunk.default", self=x, chunks=2, dim=-1)
     turned = call("aten.cat.default", tensors=[call("aten.neg.default", self=high), low], dim=-1)
-    return call("aten.add.Tensor", self=call("aten.mul.Tensor", self=x, other=cos), other=call("aten.mul.Tensor", self=turned, other=sin))
+    straight = call("aten.mul.Tensor", self=x, other=cos)
+    return call("aten.add.Tensor", self=straight, other=call("aten.mul.Tensor", self=turned, other=sin))
 
 
 def feed_forward(x, name, quantizer):
@@ -76,15 +78,19 @@ cos, sin = call("aten.cos.default", self=angles), call("aten.sin.default", self=
 h = normalize(x, "norm1")
 heads = []
 for name in ("query", "key", "value"):
-    split = call("aten.view.default", self=linear(h, "attention." + name, WIDTH, WIDTH), size=[1, LENGTH, HEADS, WIDTH // HEADS])
+    rows = linear(h, "attention." + name, WIDTH, WIDTH)
+    split = call("aten.view.default", self=rows, size=[1, LENGTH, HEADS, WIDTH // HEADS])
     heads.append(call("aten.transpose.int", self=split, dim0=1, dim1=2))
 query, key = (rotate(part, cos, sin) for part in heads[:2])
-mixed = call("aten.scaled_dot_product_attention.default", attention, query=query, key=key, value=heads[2], is_causal=True)
-mixed = call("aten.reshape.default", self=call("aten.transpose.int", self=mixed, dim0=1, dim1=2), shape=[1, LENGTH, WIDTH])
+SDPA = "aten.scaled_dot_product_attention.default"
+mixed = call(SDPA, attention, query=query, key=key, value=heads[2], is_causal=True)
+mixed = call("aten.transpose.int", self=mixed, dim0=1, dim1=2)
+mixed = call("aten.reshape.default", self=mixed, shape=[1, LENGTH, WIDTH])
 x = call("aten.add_.Tensor", self=x, other=linear(mixed, "attention.output", WIDTH, WIDTH))
 
 h = normalize(x, "norm2")
 low, high = feed_forward(h, "ffn.one", one_bit), feed_forward(h, "ffn.expert", int8)
 x = call("aten.add.Tensor", self=x, other=call("aten.add.Tensor", self=low, other=high))
-R.output(call("aten.linear.default", input=normalize(x, "norm3"), weight=R.parameter("head.weight", torch.randn(VOCABULARY, WIDTH))))
+head = R.parameter("head.weight", torch.randn(VOCABULARY, WIDTH))
+R.output(call("aten.linear.default", input=normalize(x, "norm3"), weight=head))
 R.write(sys.argv[1])

@@ -9,8 +9,8 @@ A program is Python that is only parsed; lines that start with // are comments:
     output(y)
 
 Names in brackets are symbolic sizes. Several results are a tuple of types, a list of tensors a list of types; they are
-called <name>_0, <name>_1, ... Numbers of the host program are SymInt, SymBool or SymFloat. A function is the body that a
-higher-order operator takes. `mutate(buffer, y)` is a functional change, `limit(batch, 2, 10)` a range constraint.
+called <name>_0, <name>_1, ... Numbers of the host program are SymInt, SymBool or SymFloat. A function is the body that
+a higher-order operator takes. `mutate(buffer, y)` is a functional change, `limit(batch, 2, 10)` a range constraint.
 
 Contents of parameters are 0.5, -0.5, 1, -1, 1.5, ... or zeros as `zeros(...)`; `strides=`, `offset=` and `shares=` make
 one a view.
@@ -179,14 +179,18 @@ class Program(Graph):
         self.outputs.insert(0, {f"{kind}_mutation": {"arg": argument["as_tensor"], key: target}})
 
     def model(self):
+        signature = {
+            "inputs": [],
+            "outputs": [],
+            "in_spec": "",
+            "out_spec": json.dumps(self.out_spec),
+            "forward_arg_names": [],
+        }
         return {
             "graph_module": {
                 "graph": self.json,
                 "signature": {"input_specs": self.inputs, "output_specs": self.outputs},
-                "module_call_graph": [
-                    {"fqn": "", "signature": {"inputs": [], "outputs": [], "in_spec": "", "out_spec": json.dumps(self.out_spec),
-                                              "forward_arg_names": []}}
-                ],
+                "module_call_graph": [{"fqn": "", "signature": signature}],
                 "metadata": {},
                 "treespec_namedtuple_fields": {},
             },
@@ -196,7 +200,7 @@ class Program(Graph):
             "verifiers": ["TRAINING"],
             "torch_version": "2.11.0",
             "guards_code": [],
-        }  # fmt: skip
+        }
 
     def entries(self, model=None):
         """Names below the root and contents, in the order that torch writes them."""
@@ -287,7 +291,8 @@ class Parser:
             return [self.results(graph, f"{name}_{i}", part)[0] for i, part in enumerate(annotation.elts)]
         if isinstance(annotation, ast.List):
             names = [f"{name}_{i}" for i in range(len(annotation.elts))]
-            return [{"as_tensors": [graph.tensor(n, self.type(t))["as_tensor"] for n, t in zip(names, annotation.elts)]}]
+            tensors = [graph.tensor(n, self.type(part)) for n, part in zip(names, annotation.elts)]
+            return [{"as_tensors": [tensor["as_tensor"] for tensor in tensors]}]
         kind = self.type(annotation)
         return [graph.number(name, kind) if isinstance(kind, str) else graph.tensor(name, kind)]
 
