@@ -125,7 +125,9 @@ LogicalResult GraphImporter::solveSizes() {
 // PyTorch traces with sizes of 2 or more and takes all others at run time: a
 // lower bound of 2 says nothing.
 LogicalResult GraphImporter::checkRanges() {
-  for (const auto &[name, range] : program.ranges) {
+  for (const auto &entry : program.ranges) {
+    const std::string &name = entry.first;
+    const SymbolRange &range = entry.second;
     auto known = symbols.find(name);
     if (known == symbols.end())
       continue;
