@@ -19,9 +19,11 @@ using namespace pquant::pt2;
 //===----------------------------------------------------------------------===//
 
 /// A tensor of one number, which is a scalar of the tensor's element type.
-static LogicalResult fillWith(NodeContext &ctx, SizeList sizes, Tensor number) {
-  if (failed(requireSizes(ctx, sizes)))
+static LogicalResult fillWith(NodeContext &ctx, SizeList sizes, Tensor given) {
+  FailureOr<Tensor> scalar = ctx.b.reshape(given, {});
+  if (failed(scalar) || failed(requireSizes(ctx, sizes)))
     return failure();
+  Tensor number = *scalar;
   std::optional<int64_t> count = ctx.b.product(sizes).getConstant();
   if (sizes.size() <= 1 && number->elements && count &&
       *count <= TensorBuilder::maxInlineElements)

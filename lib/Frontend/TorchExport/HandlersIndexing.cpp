@@ -41,8 +41,12 @@ static LogicalResult importGather(NodeContext &ctx) {
       failed(ctx.requireRank(input, 1, INT64_MAX)) ||
       failed(ctx.requireRank(indices, rank, rank)))
     return failure();
-  return ctx.setResult(
-      gatherElements(ctx.b, input, indices, ctx.getAxis("dim", rank)));
+  int64_t axis = ctx.getAxis("dim", rank);
+  for (int64_t i = 0; i < rank; ++i)
+    if (i != axis &&
+        failed(requireAtMost(ctx, indices->sizes[i], input->sizes[i])))
+      return failure();
+  return ctx.setResult(gatherElements(ctx.b, input, indices, axis));
 }
 
 /// The difference of neighbours, once.

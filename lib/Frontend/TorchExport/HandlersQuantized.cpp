@@ -37,6 +37,8 @@ static FailureOr<Tensor> getParameter(NodeContext &ctx, StringRef name,
     return ctx.b.reshape(parameter, {});
   if (failed(ctx.requireRank(parameter, 1, 1)))
     return failure();
+  if (rank == 0)
+    return ctx.error() << "expected a tensor with the axis that is named";
   SizeList sizes(rank, SizeExpr(1));
   sizes[ctx.getAxis("axis", rank)] = parameter->sizes[0];
   return ctx.b.reshape(parameter, sizes);

@@ -39,7 +39,11 @@ static LogicalResult importNumel(NodeContext &ctx) {
 
 /// The one element of a tensor as a number.
 static LogicalResult importItem(NodeContext &ctx) {
-  return ctx.setResult(ctx.b.reshape(ctx.getTensor("self"), {}));
+  FailureOr<Tensor> scalar = ctx.b.reshape(ctx.getTensor("self"), {});
+  // An integer may become a size.
+  if (succeeded(scalar))
+    ctx.b.getElements(*scalar);
+  return ctx.setResult(scalar);
 }
 
 //===----------------------------------------------------------------------===//
@@ -123,7 +127,7 @@ foldFloorDivide(TensorBuilder &b, const SizeExpr &x, const SizeExpr &y) {
 static LogicalResult importNegative(NodeContext &ctx) {
   ElementType type = ctx.getResultType();
   Tensor x = ctx.getOperandAs("#0", type);
-  if (x->elements && x->element.isInteger())
+  if (x->elements && x->elements->size() == 1 && x->element.isInteger())
     return ctx.setResult(
         ctx.b.makeSizeScalar(SizeExpr(0) - x->elements->front(), x->element));
   return ctx.setResult(
@@ -132,7 +136,7 @@ static LogicalResult importNegative(NodeContext &ctx) {
 
 static LogicalResult importNot(NodeContext &ctx) {
   Tensor x = ctx.getOperandAs("#0", {ctx.b.getBuilder().getI1Type()});
-  if (x->elements)
+  if (x->elements && x->elements->size() == 1)
     return ctx.setResult(
         ctx.b.makeSizeScalar(SizeExpr(1) - x->elements->front(), x->element));
   return ctx.setResult(mapElements(ctx.b, x, [](ScalarOps &o, Value v) {
@@ -155,14 +159,15 @@ static LogicalResult importAssertion(NodeContext &ctx) {
   Tensor condition = ctx.getOperandAs("self", {ctx.b.getBuilder().getI1Type()});
   StringRef name = ctx.has("assert_msg") ? "assert_msg" : "msg";
   std::string message = ctx.getString(name, "expected a condition to hold");
-  if (condition->elements && condition->elements->front().getConstant()) {
-    if (condition->elements->front().isConstant(0))
-      return ctx.error() << "the assertion never holds: " << message;
-    return success();
-  }
   FailureOr<Tensor> scalar = ctx.b.reshape(condition, {});
   if (failed(scalar))
     return failure();
+  const std::optional<SizeList> &known = (*scalar)->elements;
+  if (known && known->front().getConstant()) {
+    if (known->front().isConstant(0))
+      return ctx.error() << "the assertion never holds: " << message;
+    return success();
+  }
   Value holds =
       tensor::ExtractOp::create(ctx.b.getBuilder(), ctx.b.getLoc(),
                                 ctx.b.getValue(*scalar), ValueRange());

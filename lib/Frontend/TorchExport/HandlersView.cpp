@@ -276,7 +276,7 @@ Tensor Box::read(NodeContext &ctx, Tensor input) const {
 FailureOr<Tensor> Box::write(NodeContext &ctx, Tensor input,
                              Tensor value) const {
   FailureOr<Tensor> fitting =
-      ctx.b.expand(ctx.b.castElements(value, input->element), sizes);
+      expandTo(ctx, ctx.b.castElements(value, input->element), sizes);
   if (failed(fitting))
     return failure();
   if (sizes == input->sizes &&
@@ -401,6 +401,29 @@ static FailureOr<Tensor> writePart(NodeContext &ctx, Tensor base, Tensor value,
   const SizeExpr &total = base->sizes[ctx.getAxis("dim", base->getRank(), 0)];
   return getPartBox(ctx, base, getPartSizes(ctx, total), result)
       .write(ctx, base, value);
+}
+
+FailureOr<Tensor> pt2::expandTo(NodeContext &ctx, Tensor tensor,
+                                SizeList sizes) {
+  int64_t rank = sizes.size();
+  FailureOr<Tensor> expanded = ctx.b.expand(tensor, sizes);
+  if (failed(expanded) || failed(ctx.requireRank(*expanded, rank, rank)))
+    return failure();
+  return ctx.b.refineSizes(*expanded, std::move(sizes));
+}
+
+LogicalResult pt2::requireAtMost(NodeContext &ctx, const SizeExpr &size,
+                                 const SizeExpr &limit) {
+  if (ctx.b.isNonNegative(limit - size))
+    return success();
+  if (size.getConstant() && limit.getConstant())
+    return ctx.error() << "expected a size of at most " << *limit.getConstant()
+                       << ", but got " << *size.getConstant();
+  Value fits = arith::CmpIOp::create(
+      ctx.b.getBuilder(), ctx.b.getLoc(), arith::CmpIPredicate::sle,
+      ctx.b.getIndexValue(size), ctx.b.getIndexValue(limit));
+  ctx.b.assertAtRunTime(fits, "expected indices of no larger size");
+  return success();
 }
 
 LogicalResult pt2::requireSizes(NodeContext &ctx, ArrayRef<SizeExpr> sizes) {

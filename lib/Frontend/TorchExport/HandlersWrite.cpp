@@ -82,9 +82,9 @@ static LogicalResult scatterAlong(NodeContext &ctx, Tensor updates,
   Box corner(updates);
   corner.sizes = indices->sizes;
   for (int64_t i = 0; i < rank; ++i)
-    if (!ctx.b.isNonNegative(updates->sizes[i] - indices->sizes[i]) &&
-        failed(ctx.b.requireEqual(updates->sizes[i], indices->sizes[i],
-                                  "the updates")))
+    if (failed(requireAtMost(ctx, indices->sizes[i], updates->sizes[i])) ||
+        (i != axis &&
+         failed(requireAtMost(ctx, indices->sizes[i], self->sizes[i]))))
       return failure();
   updates = ctx.b.castElements(corner.read(ctx, updates), self->element);
   assertInRange(ctx.b, indices, self->sizes[axis]);
@@ -162,12 +162,10 @@ static LogicalResult importIndexPut(NodeContext &ctx) {
   FailureOr<AdvancedIndex> index = readIndices(ctx, self);
   if (failed(index))
     return failure();
-  FailureOr<Tensor> updates = ctx.b.expand(
-      ctx.b.castElements(ctx.getTensor("values"), self->element), index->sizes);
+  FailureOr<Tensor> updates =
+      expandTo(ctx, ctx.b.castElements(ctx.getTensor("values"), self->element),
+               index->sizes);
   if (failed(updates))
-    return failure();
-  if (failed(
-          ctx.requireRank(*updates, index->sizes.size(), index->sizes.size())))
     return failure();
   bool adds = ctx.getBool("accumulate", false);
   if (adds && self->element.isBool())

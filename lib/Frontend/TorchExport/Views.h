@@ -33,6 +33,12 @@ struct Box {
 Box getSliceBox(NodeContext &ctx, Tensor input);
 /// One index of an axis, which is kept as 1.
 Box getSelectBox(NodeContext &ctx, Tensor input, int64_t axis, SizeExpr index);
+/// The tensor, repeated where its dimensions are 1, with exactly these sizes.
+mlir::FailureOr<Tensor> expandTo(NodeContext &ctx, Tensor tensor,
+                                 SizeList sizes);
+/// Errors where a size is, or at run time turns out to be, larger than another.
+mlir::LogicalResult requireAtMost(NodeContext &ctx, const SizeExpr &size,
+                                  const SizeExpr &limit);
 /// Errors where a size is, or at run time turns out to be, negative.
 mlir::LogicalResult requireSizes(NodeContext &ctx,
                                  llvm::ArrayRef<SizeExpr> sizes);
