@@ -8,7 +8,7 @@ from lit.llvm import llvm_config
 
 config.name = "PQUANT"
 config.test_format = lit.formats.ShTest(not llvm_config.use_lit_shell)
-config.suffixes = [".mlir", ".test", ".onnxtext"]
+config.suffixes = [".mlir", ".test", ".onnxtext", ".pt2text"]
 config.excludes = ["Inputs", "CMakeLists.txt", "lit.cfg.py", "lit.site.cfg.py"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.pquant_binary_dir, "test")

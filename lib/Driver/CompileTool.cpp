@@ -26,7 +26,7 @@ namespace {
 /// The flags, alive for one run.
 struct Flags {
   cl::OptionCategory category{"pquant-compile options"};
-  cl::opt<std::string> input{cl::Positional, cl::desc("<model.onnx>"),
+  cl::opt<std::string> input{cl::Positional, cl::desc("<model.onnx or .pt2>"),
                              cl::Required, cl::cat(category)};
   cl::opt<std::string> output{"o", cl::desc("Output file"),
                               cl::value_desc("file"), cl::cat(category)};

@@ -19,6 +19,7 @@
 #include "OutputFile.h"
 #include "Weights.h"
 #include "pquant/Frontend/ONNX.h"
+#include "pquant/Frontend/TorchExport.h"
 #include "pquant/InitAll.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Target/X86.h"
@@ -127,7 +128,8 @@ LogicalResult Compilation::import() {
     return failure(!module || failed(readPhase()));
   }
   FailureOr<OwningOpRef<ModuleOp>> imported =
-      importONNXFile(options.input, &context);
+      extension == ".pt2" ? importTorchExportFile(options.input, &context)
+                          : importONNXFile(options.input, &context);
   if (failed(imported))
     return failure();
   module = std::move(*imported);
@@ -424,7 +426,10 @@ LogicalResult pquant::checkModel(StringRef input, bool json) {
     printDiagnostic(diagnostic, input);
     return success();
   });
-  FailureOr<std::vector<UnsupportedOp>> ops = checkONNXFile(input, &context);
+  FailureOr<std::vector<UnsupportedOp>> ops =
+      llvm::sys::path::extension(input) == ".pt2"
+          ? checkTorchExportFile(input, &context)
+          : checkONNXFile(input, &context);
   if (failed(ops))
     return failure();
   if (json)

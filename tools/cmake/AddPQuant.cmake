@@ -19,6 +19,10 @@ if(PQUANT_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+if(PQUANT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # The headers that every MLIR source of ours includes, compiled once.
 function(pquant_use_pch target)
   if(NOT TARGET pquant-pch)

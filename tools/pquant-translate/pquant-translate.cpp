@@ -6,10 +6,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "pquant/Frontend/ONNX.h"
+#include "pquant/Frontend/TorchExport.h"
 
 #include "mlir/Tools/mlir-translate/MlirTranslateMain.h"
 
 int main(int argc, char **argv) {
   pquant::registerONNXTranslation();
+  pquant::registerTorchExportTranslation();
   return failed(mlir::mlirTranslateMain(argc, argv, "pquant translation tool"));
 }

@@ -14,6 +14,8 @@
 #ifndef PQUANT_FRONTEND_ONNX_H
 #define PQUANT_FRONTEND_ONNX_H
 
+#include "pquant/Frontend/UnsupportedOps.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringRef.h"
@@ -27,15 +29,6 @@ struct ONNXImportOptions {
   /// The directory that external data must lie in; empty for the directory of
   /// the model file.
   std::string externalDataDirectory;
-};
-
-/// An operator of a model that cannot be imported, or not as it is used.
-struct UnsupportedOp {
-  std::string domain, op;
-  int64_t count = 0;
-  /// The name of the first such node.
-  std::string firstNode;
-  std::string reason;
 };
 
 /// Imports a model. Errors, all unsupported operators among them, go to the
@@ -55,12 +48,6 @@ importONNXBytes(llvm::StringRef bytes, llvm::StringRef name,
 mlir::FailureOr<std::vector<UnsupportedOp>>
 checkONNXFile(llvm::StringRef path, mlir::MLIRContext *context,
               const ONNXImportOptions &options = {});
-
-/// Prints the list as a table for people, or as a JSON array.
-void printUnsupportedOps(llvm::ArrayRef<UnsupportedOp> ops,
-                         llvm::raw_ostream &os);
-void printUnsupportedOpsAsJSON(llvm::ArrayRef<UnsupportedOp> ops,
-                               llvm::raw_ostream &os);
 
 /// Writes the table of supported operators as Markdown.
 void listSupportedONNXOps(llvm::raw_ostream &os);

@@ -75,7 +75,6 @@ private:
   /// Adds to the list of unsupported operators.
   void record(const onnx::NodeProto &node, llvm::StringRef nodeName,
               llvm::StringRef reason);
-  void reportUnsupported();
   mlir::ArrayAttr getDimNames(llvm::ArrayRef<SizeExpr> sizes,
                               const onnx::TypeProto_Tensor &type);
   mlir::DictionaryAttr getSignature(llvm::StringRef name, const TensorInfo &,

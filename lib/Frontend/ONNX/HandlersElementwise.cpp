@@ -12,7 +12,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Handlers.h"
-#include "ScalarOps.h"
+
+#include "pquant/Frontend/TensorOps.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -24,100 +25,6 @@ using namespace pquant;
 //===----------------------------------------------------------------------===//
 
 using BinaryFn = Value (*)(ScalarOps &, Value, Value);
-using FoldFn = std::optional<SizeExpr> (*)(TensorBuilder &, const SizeExpr &,
-                                           const SizeExpr &);
-
-/// Applies `fold` to the elements of two shape vectors; none when they are not
-/// known or not small integers.
-static Tensor foldElements(NodeContext &ctx, FoldFn fold, ElementType result) {
-  Tensor left = ctx.getInput(0), right = ctx.getInput(1);
-  if (!left->elements || !right->elements || left->element.isFloat())
-    return nullptr;
-  size_t count = std::max(left->elements->size(), right->elements->size());
-  SizeList elements;
-  for (size_t i = 0; i < count; ++i) {
-    const SizeList &l = *left->elements, &r = *right->elements;
-    if ((l.size() != 1 && l.size() != count) ||
-        (r.size() != 1 && r.size() != count))
-      return nullptr;
-    std::optional<SizeExpr> element =
-        fold(ctx.b, l[l.size() == 1 ? 0 : i], r[r.size() == 1 ? 0 : i]);
-    if (!element)
-      return nullptr;
-    elements.push_back(*element);
-  }
-  if (count == 0)
-    return nullptr;
-  const TensorInfo &shape =
-      left->getRank() < right->getRank() || left->elements->size() < count
-          ? *right
-          : *left;
-  return ctx.b.makeElements(result, shape.sizes, elements);
-}
-
-static std::optional<SizeExpr> foldAdd(TensorBuilder &, const SizeExpr &a,
-                                       const SizeExpr &b) {
-  return a + b;
-}
-static std::optional<SizeExpr> foldSub(TensorBuilder &, const SizeExpr &a,
-                                       const SizeExpr &b) {
-  return a - b;
-}
-static std::optional<SizeExpr> foldMul(TensorBuilder &, const SizeExpr &a,
-                                       const SizeExpr &b) {
-  return a * b;
-}
-static std::optional<SizeExpr> foldDiv(TensorBuilder &b, const SizeExpr &num,
-                                       const SizeExpr &den) {
-  std::optional<int64_t> divisor = den.getConstant();
-  if (!divisor)
-    return num.dividedExactlyBy(den);
-  // ONNX rounds to zero: the same as down where nothing is negative.
-  if (*divisor > 0 && b.isNonNegative(num))
-    return b.divide(num, *divisor, /*up=*/false);
-  if (std::optional<int64_t> number = num.getConstant())
-    if (*divisor != 0 && *divisor != -1)
-      return SizeExpr(*number / *divisor);
-  return std::nullopt;
-}
-static std::optional<SizeExpr> foldMod(TensorBuilder &b, const SizeExpr &num,
-                                       const SizeExpr &den) {
-  std::optional<int64_t> divisor = den.getConstant();
-  if (!divisor || *divisor <= 0 || !b.isNonNegative(num))
-    return std::nullopt;
-  return num - b.divide(num, *divisor, /*up=*/false) * SizeExpr(*divisor);
-}
-static std::optional<SizeExpr> foldMax(TensorBuilder &b, const SizeExpr &x,
-                                       const SizeExpr &y) {
-  return b.maximum(x, y);
-}
-static std::optional<SizeExpr> foldMin(TensorBuilder &b, const SizeExpr &x,
-                                       const SizeExpr &y) {
-  return b.minimum(x, y);
-}
-static std::optional<SizeExpr> foldEqual(TensorBuilder &b, const SizeExpr &x,
-                                         const SizeExpr &y) {
-  if (x == y)
-    return SizeExpr(1);
-  SizeExpr one(1);
-  // Constants that differ, or a size that is compared with a negative number.
-  if (b.isNonNegative(x - y - one) || b.isNonNegative(y - x - one))
-    return SizeExpr(0);
-  return std::nullopt;
-}
-static std::optional<SizeExpr> foldLess(TensorBuilder &b, const SizeExpr &x,
-                                        const SizeExpr &y) {
-  if (b.isNonNegative(y - x - SizeExpr(1)))
-    return SizeExpr(1);
-  if (b.isNonNegative(x - y))
-    return SizeExpr(0);
-  return std::nullopt;
-}
-static std::optional<SizeExpr> foldGreater(TensorBuilder &b, const SizeExpr &x,
-                                           const SizeExpr &y) {
-  return foldLess(b, y, x);
-}
-
 /// An arithmetic operator; inputs and result have one element type. More than
 /// two inputs are folded from the left, in one loop.
 template <BinaryFn function, FoldFn fold>
@@ -129,7 +36,8 @@ static LogicalResult importArithmetic(NodeContext &ctx) {
   if (element.isBool())
     return ctx.error() << "expected numbers, but got bool";
   if (ctx.getNumInputs() == 2)
-    if (Tensor folded = foldElements(ctx, fold, element)) {
+    if (Tensor folded = foldElements(ctx.b, ctx.getInput(0), ctx.getInput(1),
+                                     fold, element)) {
       ctx.setOutput(0, folded);
       return success();
     }
@@ -171,11 +79,11 @@ static Value modulo(ScalarOps &o, Value x, Value y) {
 
 static LogicalResult importMod(NodeContext &ctx) {
   if (ctx.getInt("fmod", 0))
-    return importArithmetic<fmodulo, foldMod>(ctx);
+    return importArithmetic<fmodulo, fold::mod>(ctx);
   if (ctx.getInput(0)->element.isFloat())
     return ctx.error() << "expected attribute fmod = 1 for floating-point "
                           "inputs, but got 0";
-  return importArithmetic<modulo, foldMod>(ctx);
+  return importArithmetic<modulo, fold::mod>(ctx);
 }
 
 static LogicalResult importMean(NodeContext &ctx) {
@@ -257,7 +165,8 @@ static LogicalResult importComparison(NodeContext &ctx) {
   if (element.isBool() && !allowsBool)
     return ctx.error() << "expected numbers, but got bool";
   ElementType result{ctx.b.getBuilder().getI1Type()};
-  if (Tensor folded = foldElements(ctx, fold, result)) {
+  if (Tensor folded =
+          foldElements(ctx.b, ctx.getInput(0), ctx.getInput(1), fold, result)) {
     ctx.setOutput(0, folded);
     return success();
   }
@@ -269,10 +178,6 @@ static LogicalResult importComparison(NodeContext &ctx) {
                         }));
 }
 
-static std::optional<SizeExpr> foldNothing(TensorBuilder &, const SizeExpr &,
-                                           const SizeExpr &) {
-  return std::nullopt;
-}
 static Value equal(ScalarOps &o, Value x, Value y) { return o.equal(x, y); }
 static Value less(ScalarOps &o, Value x, Value y) { return o.less(x, y); }
 static Value lessOrEqual(ScalarOps &o, Value x, Value y) {
@@ -318,7 +223,8 @@ static LogicalResult importLogical(NodeContext &ctx) {
     if (!ctx.getInput(i)->element.isBool())
       return ctx.error() << "expected bool inputs, but got "
                          << getNumPyName(ctx.getInput(i)->element);
-  Tensor folded = foldElements(ctx, fold, ctx.getInput(0)->element);
+  Tensor folded = foldElements(ctx.b, ctx.getInput(0), ctx.getInput(1), fold,
+                               ctx.getInput(0)->element);
   if (!folded && std::is_same_v<Op, arith::AndIOp>)
     folded = findFalse(ctx);
   if (folded) {
@@ -338,25 +244,25 @@ static LogicalResult importLogical(NodeContext &ctx) {
 
 ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
   static const HandlerRow rows[] = {
-      {"", "Add", 13, 2, 2, 1, importArithmetic<add, foldAdd>},
+      {"", "Add", 13, 2, 2, 1, importArithmetic<add, fold::add>},
       {"", "And", 13, 2, 2, 1, importLogical<arith::AndIOp, foldAnd>},
-      {"", "Div", 13, 2, 2, 1, importArithmetic<div, foldDiv>},
-      {"", "Equal", 13, 2, 2, 1, importComparison<equal, foldEqual, true>},
-      {"", "Greater", 13, 2, 2, 1, importComparison<greater, foldGreater>},
+      {"", "Div", 13, 2, 2, 1, importArithmetic<div, fold::div>},
+      {"", "Equal", 13, 2, 2, 1, importComparison<equal, fold::equal, true>},
+      {"", "Greater", 13, 2, 2, 1, importComparison<greater, fold::greater>},
       {"", "GreaterOrEqual", 13, 2, 2, 1,
-       importComparison<greaterOrEqual, foldNothing>},
-      {"", "Less", 13, 2, 2, 1, importComparison<less, foldLess>},
+       importComparison<greaterOrEqual, fold::nothing>},
+      {"", "Less", 13, 2, 2, 1, importComparison<less, fold::less>},
       {"", "LessOrEqual", 13, 2, 2, 1,
-       importComparison<lessOrEqual, foldNothing>},
-      {"", "Max", 13, 1, variadic, 1, importArithmetic<maximum, foldMax>},
+       importComparison<lessOrEqual, fold::nothing>},
+      {"", "Max", 13, 1, variadic, 1, importArithmetic<maximum, fold::max>},
       {"", "Mean", 13, 1, variadic, 1, importMean},
-      {"", "Min", 13, 1, variadic, 1, importArithmetic<minimum, foldMin>},
+      {"", "Min", 13, 1, variadic, 1, importArithmetic<minimum, fold::min>},
       {"", "Mod", 13, 2, 2, 1, importMod},
-      {"", "Mul", 13, 2, 2, 1, importArithmetic<mul, foldMul>},
+      {"", "Mul", 13, 2, 2, 1, importArithmetic<mul, fold::mul>},
       {"", "Or", 13, 2, 2, 1, importLogical<arith::OrIOp, foldOr>},
       {"", "Pow", 13, 2, 2, 1, importPow},
-      {"", "Sub", 13, 2, 2, 1, importArithmetic<sub, foldSub>},
-      {"", "Sum", 13, 1, variadic, 1, importArithmetic<add, foldAdd>},
+      {"", "Sub", 13, 2, 2, 1, importArithmetic<sub, fold::sub>},
+      {"", "Sum", 13, 1, variadic, 1, importArithmetic<add, fold::add>},
       {"", "Xor", 13, 2, 2, 1, importLogical<arith::XOrIOp, foldXor>},
   };
   return rows;

@@ -11,7 +11,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Handlers.h"
-#include "ScalarOps.h"
+
+#include "pquant/Frontend/TensorOps.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -26,122 +27,16 @@ static LogicalResult requireIndices(NodeContext &ctx, size_t i) {
                      << getNumPyName(ctx.getInput(i)->element);
 }
 
-/// Loop indices [begin, end) as values.
-static void appendIndices(OpBuilder &b, Location loc, int64_t begin,
-                          int64_t end, SmallVectorImpl<Value> &indices) {
-  for (int64_t i = begin; i < end; ++i)
-    indices.push_back(linalg::IndexOp::create(b, loc, i));
-}
-
 //===----------------------------------------------------------------------===//
 // Gather, GatherElements, GatherND
 //===----------------------------------------------------------------------===//
 
-/// Whether known indices are in range.
-static LogicalResult checkIndices(NodeContext &ctx, ArrayRef<int64_t> indices,
-                                  const SizeExpr &size) {
-  std::optional<int64_t> bound = size.getConstant();
-  for (int64_t index : indices)
-    if (bound && (index < -*bound || index >= *bound))
-      return ctx.error() << "expected indices in [" << -*bound << ", "
-                         << *bound - 1 << "], but got " << index;
-  return success();
-}
-
-/// Indices that the caller of the model chooses, token ids above all, are
-/// checked at run time before anything is read with them.
-static void assertInRange(NodeContext &ctx, Tensor indices,
-                          const SizeExpr &size) {
-  if (!isa_and_present<BlockArgument>(indices->value))
-    return;
-  OpBuilder &builder = ctx.b.getBuilder();
-  Type integer = indices->element.type;
-  Value bound = ctx.b.getIndexValue(size);
-  Value high = arith::IndexCastOp::create(builder, ctx.b.getLoc(),
-                                          builder.getI64Type(), bound);
-  ElementType wide{builder.getI64Type()}, truth{builder.getI1Type()};
-  SmallVector<int64_t> axes =
-      llvm::to_vector(llvm::seq<int64_t>(0, indices->getRank()));
-  Tensor areValid = ctx.b.reduce(
-      indices, axes, /*keepDims=*/false, truth, builder.getBoolAttr(true),
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, wide);
-        Value index = args[0];
-        if (integer.getIntOrFloatBitWidth() < 64)
-          index =
-              indices->element.isUnsigned
-                  ? arith::ExtUIOp::create(b, loc, wide.type, index).getResult()
-                  : arith::ExtSIOp::create(b, loc, wide.type, index)
-                        .getResult();
-        Value isValid = arith::AndIOp::create(
-            b, loc, o.greaterOrEqual(index, o.neg(high)), o.less(index, high));
-        return arith::AndIOp::create(b, loc, args[1], isValid).getResult();
-      });
-  Value isValid = tensor::ExtractOp::create(
-      builder, ctx.b.getLoc(), ctx.b.getValue(areValid), ValueRange());
-  ctx.b.assertAtRunTime(isValid, "expected indices in range");
-}
-
-/// One known index: a slice without the dimension.
-static LogicalResult gatherSlice(NodeContext &ctx, int64_t axis,
-                                 int64_t index) {
-  Tensor data = ctx.getInput(0);
-  SizeList offsets(data->getRank(), SizeExpr(0)), sizes = data->sizes;
-  offsets[axis] =
-      index < 0 ? data->sizes[axis] + SizeExpr(index) : SizeExpr(index);
-  sizes[axis] = SizeExpr(1);
-  Tensor slice = ctx.b.slice(data, offsets, sizes,
-                             SmallVector<int64_t>(data->getRank(), 1));
-  sizes.erase(sizes.begin() + axis);
-  return ctx.setResult(ctx.b.reshape(slice, sizes));
-}
-
 static LogicalResult importGather(NodeContext &ctx) {
-  Tensor data = ctx.getInput(0), indices = ctx.getInput(1);
-  FailureOr<int64_t> axisOr = ctx.getAxis("axis", 0, data->getRank());
-  if (failed(axisOr) || failed(requireIndices(ctx, 1)))
+  Tensor data = ctx.getInput(0);
+  FailureOr<int64_t> axis = ctx.getAxis("axis", 0, data->getRank());
+  if (failed(axis) || failed(requireIndices(ctx, 1)))
     return failure();
-  int64_t axis = *axisOr, indexRank = indices->getRank();
-  std::optional<SmallVector<int64_t>> known = ctx.b.getConstantInts(indices);
-  if (known) {
-    if (failed(checkIndices(ctx, *known, data->sizes[axis])))
-      return failure();
-    if (data->elements && data->getRank() == 1) {
-      SizeList elements;
-      int64_t count = data->elements->size();
-      for (int64_t index : *known)
-        elements.push_back(
-            (*data->elements)[index < 0 ? index + count : index]);
-      ctx.setOutput(
-          0, ctx.b.makeElements(data->element, indices->sizes, elements));
-      return success();
-    }
-    if (indexRank == 0 && data->sizes[axis].getConstant())
-      return gatherSlice(ctx, axis, known->front());
-  }
-  assertInRange(ctx, indices, data->sizes[axis]);
-  SizeList sizes(data->sizes.begin(), data->sizes.begin() + axis);
-  sizes.append(indices->sizes.begin(), indices->sizes.end());
-  sizes.append(data->sizes.begin() + axis + 1, data->sizes.end());
-  int64_t rank = sizes.size();
-  SmallVector<AffineExpr> exprs;
-  for (int64_t i = 0; i < indexRank; ++i)
-    exprs.push_back(ctx.b.getBuilder().getAffineDimExpr(axis + i));
-  AffineMap map =
-      AffineMap::get(rank, 0, exprs, ctx.b.getBuilder().getContext());
-  Value source = ctx.b.getValue(data);
-  Value size = ctx.b.getIndexValue(data->sizes[axis]);
-  ctx.setOutput(
-      0, ctx.b.parallel(
-             data->element, sizes, indices, map,
-             [&](OpBuilder &b, Location loc, ValueRange args) {
-               SmallVector<Value> at;
-               appendIndices(b, loc, 0, axis, at);
-               at.push_back(ctx.b.wrapIndex(b, loc, args[0], size));
-               appendIndices(b, loc, axis + indexRank, rank, at);
-               return tensor::ExtractOp::create(b, loc, source, at).getResult();
-             }));
-  return success();
+  return ctx.setResult(gather(ctx.b, data, ctx.getInput(1), *axis));
 }
 
 static LogicalResult importGatherElements(NodeContext &ctx) {
@@ -151,18 +46,7 @@ static LogicalResult importGatherElements(NodeContext &ctx) {
   if (failed(axis) || failed(requireIndices(ctx, 1)) ||
       failed(ctx.requireRank(1, rank)))
     return failure();
-  Value source = ctx.b.getValue(data);
-  Value size = ctx.b.getIndexValue(data->sizes[*axis]);
-  AffineMap map = ctx.b.getBuilder().getMultiDimIdentityMap(rank);
-  ctx.setOutput(
-      0, ctx.b.parallel(
-             data->element, indices->sizes, indices, map,
-             [&](OpBuilder &b, Location loc, ValueRange args) {
-               SmallVector<Value> at;
-               appendIndices(b, loc, 0, rank, at);
-               at[*axis] = ctx.b.wrapIndex(b, loc, args[0], size);
-               return tensor::ExtractOp::create(b, loc, source, at).getResult();
-             }));
+  ctx.setOutput(0, gatherElements(ctx.b, data, indices, *axis));
   return success();
 }
 
@@ -209,29 +93,6 @@ static LogicalResult importGatherND(NodeContext &ctx) {
 //===----------------------------------------------------------------------===//
 // Slice
 //===----------------------------------------------------------------------===//
-
-/// A slice bound: negative ones count from the end, and all are clamped to
-/// [low, high].
-static SizeExpr clampBound(NodeContext &ctx, SizeExpr bound,
-                           const SizeExpr &size, const SizeExpr &low,
-                           const SizeExpr &high) {
-  if (std::optional<int64_t> constant = bound.getConstant()) {
-    // Exporters write "to the end" as a number that no size reaches.
-    if (*constant >= INT32_MAX)
-      return high;
-    if (*constant <= INT32_MIN)
-      return low;
-    if (*constant < 0)
-      bound = bound + size;
-  } else if (!ctx.b.isNonNegative(bound)) {
-    OpBuilder &b = ctx.b.getBuilder();
-    Value wrapped =
-        ctx.b.wrapIndex(b, ctx.b.getLoc(), ctx.b.getIndexValue(bound),
-                        ctx.b.getIndexValue(size));
-    bound = ctx.b.atomFor(wrapped, /*isNonNegative=*/false);
-  }
-  return ctx.b.minimum(ctx.b.maximum(bound, low), high);
-}
 
 /// Reads backwards along the axes of negative stride.
 static Tensor reverseSlice(NodeContext &ctx, ArrayRef<SizeExpr> offsets,
@@ -293,8 +154,8 @@ static LogicalResult importSlice(NodeContext &ctx) {
     const SizeExpr &size = input->sizes[axis];
     bool reverse = step < 0;
     SizeExpr low(reverse ? -1 : 0), high = reverse ? size - SizeExpr(1) : size;
-    SizeExpr start = clampBound(ctx, (*starts)[i], size, SizeExpr(0), high);
-    SizeExpr end = clampBound(ctx, (*ends)[i], size, low, high);
+    SizeExpr start = clampBound(ctx.b, (*starts)[i], size, SizeExpr(0), high);
+    SizeExpr end = clampBound(ctx.b, (*ends)[i], size, low, high);
     SizeExpr span = ctx.b.maximum(reverse ? start - end : end - start, 0);
     offsets[axis] = start;
     sizes[axis] = ctx.b.divide(span, std::abs(step), /*up=*/true);
@@ -356,37 +217,12 @@ static LogicalResult importRange(NodeContext &ctx) {
   FailureOr<SizeExpr> length = getRangeLength(ctx);
   if (failed(length))
     return failure();
-  Tensor start = ctx.getInput(0), delta = ctx.getInput(2);
-  if (element.isInteger() && start->elements && delta->elements &&
-      length->getConstant() &&
-      *length->getConstant() <= TensorBuilder::maxInlineElements) {
-    SizeList elements;
-    for (int64_t i = 0; i < *length->getConstant(); ++i)
-      elements.push_back(start->elements->front() +
-                         delta->elements->front() * SizeExpr(i));
-    ctx.setOutput(0, ctx.b.makeElements(element, {*length}, elements));
-    return success();
-  }
-  AffineMap scalar = AffineMap::get(1, 0, ctx.b.getBuilder().getContext());
-  ctx.setOutput(0, ctx.b.parallel(
-                       element, {*length}, {start, delta}, {scalar, scalar},
-                       [&](OpBuilder &b, Location loc, ValueRange args) {
-                         ScalarOps o(b, loc, element);
-                         Value i = linalg::IndexOp::create(b, loc, 0);
-                         Type integer =
-                             element.isFloat() ? b.getI64Type() : element.type;
-                         i = arith::IndexCastOp::create(b, loc, integer, i);
-                         if (element.isFloat())
-                           i = arith::SIToFPOp::create(b, loc, element.type, i);
-                         return o.add(args[0], o.mul(i, args[1]));
-                       }));
+  ctx.setOutput(0, makeRange(ctx.b, ctx.getInput(0), ctx.getInput(2), *length));
   return success();
 }
 
-/// upper: keeps column - row >= k; lower: keeps column - row <= k.
 static LogicalResult importTrilu(NodeContext &ctx) {
   Tensor input = ctx.getInput(0);
-  int64_t rank = input->getRank();
   if (failed(ctx.requireMinRank(0, 2)))
     return failure();
   bool isUpper = ctx.getInt("upper", 1);
@@ -399,25 +235,7 @@ static LogicalResult importTrilu(NodeContext &ctx) {
       return ctx.error() << "expected k to be one number";
     diagonal = elements->front();
   }
-  Value k = ctx.b.getIndexValue(diagonal);
-  AffineMap map = ctx.b.getBuilder().getMultiDimIdentityMap(rank);
-  ctx.setOutput(
-      0, ctx.b.parallel(
-             input->element, input->sizes, input, map,
-             [&](OpBuilder &b, Location loc, ValueRange args) {
-               Value row = linalg::IndexOp::create(b, loc, rank - 2);
-               Value column = linalg::IndexOp::create(b, loc, rank - 1);
-               Value distance = arith::SubIOp::create(b, loc, column, row);
-               Value keep =
-                   arith::CmpIOp::create(b, loc,
-                                         isUpper ? arith::CmpIPredicate::sge
-                                                 : arith::CmpIPredicate::sle,
-                                         distance, k);
-               Value zero = arith::ConstantOp::create(
-                   b, loc, b.getZeroAttr(input->element.type));
-               return arith::SelectOp::create(b, loc, keep, args[0], zero)
-                   .getResult();
-             }));
+  ctx.setOutput(0, keepTriangle(ctx.b, input, diagonal, isUpper));
   return success();
 }
 

@@ -11,7 +11,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Handlers.h"
-#include "ScalarOps.h"
+
+#include "pquant/Frontend/TensorOps.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -27,53 +28,11 @@ static LogicalResult requireNumbers(NodeContext &ctx) {
 // MatMul, MatMulInteger
 //===----------------------------------------------------------------------===//
 
-/// NumPy's matmul: loops (batch..., m, n, k); vectors have no m, or no n.
-static FailureOr<Tensor> multiply(NodeContext &ctx, Tensor lhs, Tensor rhs) {
-  if (lhs->getRank() == 0 || rhs->getRank() == 0)
-    return ctx.error() << "expected inputs of rank 1 or more, but got a scalar";
-  bool hasRows = lhs->getRank() > 1, hasColumns = rhs->getRank() > 1;
-  ArrayRef<SizeExpr> lhsSizes(lhs->sizes), rhsSizes(rhs->sizes);
-  ArrayRef<SizeExpr> lhsBatch = lhsSizes.drop_back(hasRows ? 2 : 1);
-  ArrayRef<SizeExpr> rhsBatch = rhsSizes.drop_back(hasColumns ? 2 : 1);
-  const SizeExpr &inner = lhsSizes.back();
-  const SizeExpr &rhsInner = rhsSizes[rhsBatch.size()];
-  if (failed(ctx.b.requireEqual(inner, rhsInner, "the summed dimension")))
-    return failure();
-  FailureOr<SizeList> sizes = ctx.b.broadcast({lhsBatch, rhsBatch});
-  if (failed(sizes))
-    return failure();
-  OpBuilder &b = ctx.b.getBuilder();
-  AffineMap lhsMap = ctx.b.getBroadcastMap(lhsBatch, *sizes);
-  AffineMap rhsMap = ctx.b.getBroadcastMap(rhsBatch, *sizes);
-  unsigned loops = sizes->size() + hasRows + hasColumns + 1;
-  AffineExpr k = b.getAffineDimExpr(loops - 1);
-  SmallVector<AffineExpr> lhsExprs(lhsMap.getResults());
-  SmallVector<AffineExpr> rhsExprs(rhsMap.getResults());
-  if (hasRows) {
-    lhsExprs.push_back(b.getAffineDimExpr(sizes->size()));
-    sizes->push_back(lhsSizes[lhsBatch.size()]);
-  }
-  lhsExprs.push_back(k);
-  rhsExprs.push_back(k);
-  if (hasColumns) {
-    rhsExprs.push_back(b.getAffineDimExpr(sizes->size()));
-    sizes->push_back(rhsSizes.back());
-  }
-  SmallVector<IteratorType> iterators(loops, IteratorType::parallel);
-  iterators.back() = IteratorType::reduction;
-  MLIRContext *context = b.getContext();
-  AffineMap outputMap =
-      AffineMap::getMultiDimIdentityMap(loops, context).dropResult(loops - 1);
-  return ctx.b.contract({lhs, rhs},
-                        {AffineMap::get(loops, 0, lhsExprs, context),
-                         AffineMap::get(loops, 0, rhsExprs, context)},
-                        lhs->element, *sizes, outputMap, iterators);
-}
-
 static LogicalResult importMatMul(NodeContext &ctx) {
   if (failed(ctx.requireSameType(0, 1)) || failed(requireNumbers(ctx)))
     return failure();
-  return ctx.setResult(multiply(ctx, ctx.getInput(0), ctx.getInput(1)));
+  return ctx.setResult(
+      multiplyMatrices(ctx.b, ctx.getInput(0), ctx.getInput(1)));
 }
 
 /// Input `i` as int32, less its zero point; `isRows` says that a vector of zero
@@ -108,7 +67,7 @@ static LogicalResult importMatMulInteger(NodeContext &ctx) {
   FailureOr<Tensor> rhs = subtractZeroPoint(ctx, 1, /*isRows=*/false);
   if (failed(lhs) || failed(rhs))
     return failure();
-  return ctx.setResult(multiply(ctx, *lhs, *rhs));
+  return ctx.setResult(multiplyMatrices(ctx.b, *lhs, *rhs));
 }
 
 //===----------------------------------------------------------------------===//

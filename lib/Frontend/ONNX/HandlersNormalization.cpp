@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Handlers.h"
-#include "ScalarOps.h"
+
+#include "pquant/Frontend/TensorOps.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 
@@ -51,35 +52,16 @@ static LogicalResult importSoftmax(NodeContext &ctx) {
   FailureOr<int64_t> axis = ctx.getAxis("axis", -1, input->getRank());
   if (failed(axis) || failed(ctx.requireFloat(0)))
     return failure();
-  Value init = ctx.b.empty(input->element, input->sizes);
-  auto softmax = linalg::SoftmaxOp::create(ctx.b.getBuilder(), ctx.b.getLoc(),
-                                           TypeRange{init.getType()},
-                                           ctx.b.getValue(input), init, *axis);
-  ctx.setOutput(
-      0, ctx.b.makeTensor(softmax->getResult(0), input->element, input->sizes));
+  ctx.setOutput(0, softmax(ctx.b, input, *axis));
   return success();
 }
 
-/// x - max - log(sum(exp(x - max)))
 static LogicalResult importLogSoftmax(NodeContext &ctx) {
   Tensor input = ctx.getInput(0);
   FailureOr<int64_t> axis = ctx.getAxis("axis", -1, input->getRank());
   if (failed(axis) || failed(ctx.requireFloat(0)))
     return failure();
-  auto type = cast<FloatType>(input->element.type);
-  TypedAttr lowest = ctx.b.getBuilder().getFloatAttr(
-      type, APFloat::getInf(type.getFloatSemantics(), /*Negative=*/true));
-  Tensor largest = ctx.b.reduce(
-      input, *axis, /*keepDims=*/true, input->element, lowest,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        return ScalarOps(b, loc, input->element).max(args[0], args[1]);
-      });
-  Tensor shifted = combine(ctx, input, largest, subtract);
-  Tensor exponentials =
-      apply(ctx, shifted, [](ScalarOps &o, Value x) { return o.exp(x); });
-  Tensor logSum = apply(ctx, sum(ctx, exponentials, *axis),
-                        [](ScalarOps &o, Value x) { return o.log(x); });
-  ctx.setOutput(0, combine(ctx, shifted, logSum, subtract));
+  ctx.setOutput(0, logSoftmax(ctx.b, input, *axis));
   return success();
 }
 

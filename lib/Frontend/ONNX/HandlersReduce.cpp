@@ -11,7 +11,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Handlers.h"
-#include "ScalarOps.h"
+
+#include "pquant/Frontend/TensorOps.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -22,20 +23,6 @@ using namespace pquant;
 //===----------------------------------------------------------------------===//
 // Reductions
 //===----------------------------------------------------------------------===//
-
-/// The smallest (or largest) value of a type.
-static TypedAttr getExtreme(OpBuilder &b, ElementType element, bool smallest) {
-  if (auto type = dyn_cast<FloatType>(element.type))
-    return b.getFloatAttr(type,
-                          APFloat::getInf(type.getFloatSemantics(), smallest));
-  unsigned bits = element.type.getIntOrFloatBitWidth();
-  APInt value =
-      element.isUnsigned || element.isBool()
-          ? (smallest ? APInt::getZero(bits) : APInt::getAllOnes(bits))
-      : smallest ? APInt::getSignedMinValue(bits)
-                 : APInt::getSignedMaxValue(bits);
-  return b.getIntegerAttr(element.type, value);
-}
 
 /// What a reduction does: `before` on each element, `combine`, `after` on each
 /// result.
@@ -55,22 +42,6 @@ static TypedAttr getInit(NodeContext &ctx, const Reduction &reduction,
   if (reduction.init == Reduction::One)
     return b.getOneAttr(element.type);
   return getExtreme(b, element, reduction.init == Reduction::Smallest);
-}
-
-/// The reduced sum divided by the number of elements.
-static FailureOr<Tensor> divideByCount(NodeContext &ctx, Tensor sum,
-                                       ArrayRef<int64_t> axes) {
-  SizeExpr count(1);
-  for (int64_t axis : axes)
-    count = count * ctx.getInput(0)->sizes[axis];
-  Tensor divisor = count.getConstant()
-                       ? ctx.b.makeScalar(sum->element, *count.getConstant())
-                       : ctx.b.makeSizeScalar(count, sum->element);
-  return ctx.b.elementwise(
-      sum->element, {sum, divisor},
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        return ScalarOps(b, loc, sum->element).div(args[0], args[1]);
-      });
 }
 
 template <typename Function>
@@ -134,7 +105,7 @@ static LogicalResult importReduction(NodeContext &ctx,
       });
   FailureOr<Tensor> finished = result;
   if (reduction.isMean)
-    finished = divideByCount(ctx, result, axes);
+    finished = divideByCount(ctx.b, result, *input, axes);
   if (reduction.after)
     finished = map(ctx, result, reduction.after);
   return ctx.setResult(finished);
@@ -181,56 +152,28 @@ static LogicalResult importReduceLogSum(NodeContext &ctx) {
 // ArgMax, ArgMin
 //===----------------------------------------------------------------------===//
 
-/// One loop with two accumulators, the best value and where it is.
 template <bool isMax>
 static LogicalResult importArgExtreme(NodeContext &ctx) {
   Tensor input = ctx.getInput(0);
-  int64_t rank = input->getRank();
-  FailureOr<int64_t> axis = ctx.getAxis("axis", 0, rank);
+  FailureOr<int64_t> axis = ctx.getAxis("axis", 0, input->getRank());
   if (failed(axis))
     return failure();
-  bool keepDims = ctx.getInt("keepdims", 1);
-  bool last = ctx.getInt("select_last_index", 0);
-  OpBuilder &builder = ctx.b.getBuilder();
-  ElementType element = input->element, integer{builder.getI64Type()};
-  SizeList sizes = input->sizes, withOne = input->sizes;
-  sizes.erase(sizes.begin() + *axis);
-  withOne[*axis] = SizeExpr(1);
-  Tensor best = ctx.b.fill(element, sizes, getExtreme(builder, element, isMax));
-  Tensor where = ctx.b.fill(integer, sizes, builder.getI64IntegerAttr(0));
-  SmallVector<utils::IteratorType> iterators(rank,
-                                             utils::IteratorType::parallel);
-  iterators[*axis] = utils::IteratorType::reduction;
-  AffineMap identity = builder.getMultiDimIdentityMap(rank);
-  AffineMap kept = identity.dropResult(*axis);
-  auto generic = linalg::GenericOp::create(
-      builder, ctx.b.getLoc(),
-      TypeRange{best->value.getType(), where->value.getType()},
-      ctx.b.getValue(input), ValueRange{best->value, where->value},
-      ArrayRef<AffineMap>{identity, kept, kept}, iterators,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        Value i = linalg::IndexOp::create(b, loc, *axis);
-        i = arith::IndexCastOp::create(b, loc, b.getI64Type(), i);
-        Value isBetter = isMax ? (last ? o.greaterOrEqual(args[0], args[1])
-                                       : o.greater(args[0], args[1]))
-                               : (last ? o.lessOrEqual(args[0], args[1])
-                                       : o.less(args[0], args[1]));
-        linalg::YieldOp::create(b, loc,
-                                {o.select(isBetter, args[0], args[1]),
-                                 o.select(isBetter, i, args[2])});
-      });
-  Tensor result = ctx.b.makeTensor(generic.getResult(1), integer, sizes);
-  return ctx.setResult(keepDims ? ctx.b.reshape(result, withOne)
-                                : FailureOr<Tensor>(result));
+  Tensor where = findExtreme(ctx.b, input, *axis, isMax,
+                             ctx.getInt("select_last_index", 0))
+                     .second;
+  if (!ctx.getInt("keepdims", 1)) {
+    ctx.setOutput(0, where);
+    return success();
+  }
+  SizeList sizes = input->sizes;
+  sizes[*axis] = SizeExpr(1);
+  return ctx.setResult(ctx.b.reshape(where, sizes));
 }
 
 //===----------------------------------------------------------------------===//
 // CumSum
 //===----------------------------------------------------------------------===//
 
-/// out[i] = sum over j <= i (or < i, >= i, > i) of in[j], as one contraction
-/// with a triangle.
 static LogicalResult importCumSum(NodeContext &ctx) {
   Tensor input = ctx.getInput(0);
   int64_t rank = input->getRank();
@@ -242,41 +185,9 @@ static LogicalResult importCumSum(NodeContext &ctx) {
   FailureOr<int64_t> axis = ctx.normalizeAxis(axes->front(), rank);
   if (failed(axis))
     return failure();
-  bool exclusive = ctx.getInt("exclusive", 0),
-       reverse = ctx.getInt("reverse", 0);
-  OpBuilder &builder = ctx.b.getBuilder();
-  ElementType element = input->element;
-  Tensor start =
-      ctx.b.fill(element, input->sizes, builder.getZeroAttr(element.type));
-  SmallVector<AffineExpr> in, out;
-  for (int64_t i = 0; i < rank; ++i) {
-    out.push_back(builder.getAffineDimExpr(i));
-    in.push_back(builder.getAffineDimExpr(i == *axis ? rank : i));
-  }
-  SmallVector<utils::IteratorType> iterators(rank + 1,
-                                             utils::IteratorType::parallel);
-  iterators.back() = utils::IteratorType::reduction;
-  MLIRContext *context = builder.getContext();
-  AffineMap maps[] = {AffineMap::get(rank + 1, 0, in, context),
-                      AffineMap::get(rank + 1, 0, out, context)};
-  auto generic = linalg::GenericOp::create(
-      builder, ctx.b.getLoc(), start->value.getType(), ctx.b.getValue(input),
-      start->value, maps, iterators,
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, element);
-        Value i = linalg::IndexOp::create(b, loc, *axis);
-        Value j = linalg::IndexOp::create(b, loc, rank);
-        if (reverse)
-          std::swap(i, j);
-        Value isCounted = arith::CmpIOp::create(
-            b, loc,
-            exclusive ? arith::CmpIPredicate::slt : arith::CmpIPredicate::sle,
-            j, i);
-        Value sum = o.add(args[1], args[0]);
-        linalg::YieldOp::create(b, loc, o.select(isCounted, sum, args[1]));
-      });
   ctx.setOutput(0,
-                ctx.b.makeTensor(generic.getResult(0), element, input->sizes));
+                sumCumulatively(ctx.b, input, *axis, ctx.getInt("exclusive", 0),
+                                ctx.getInt("reverse", 0)));
   return success();
 }
 

@@ -12,7 +12,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Handlers.h"
-#include "ScalarOps.h"
+
+#include "pquant/Frontend/TensorOps.h"
 
 using namespace mlir;
 using namespace pquant;

@@ -5,58 +5,16 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Small tensors are written inline; the others are resource blobs over the
-// bytes of the model message or of a mapped file, which the blob keeps alive.
+// The contents stay in the model message or in a mapped file.
 //
 //===----------------------------------------------------------------------===//
 
 #include "NodeContext.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/AsmState.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
+#include "pquant/Frontend/ConstantData.h"
 
 using namespace mlir;
 using namespace pquant;
-
-/// A blob over the bytes, or over an aligned copy where they are not aligned.
-static AsmResourceBlob makeBlob(TensorBytes data, size_t alignment) {
-  if (reinterpret_cast<uintptr_t>(data.bytes.data()) % alignment != 0)
-    return HeapAsmResourceBlob::allocateAndCopyWithAlign(
-        data.bytes, alignment, /*dataIsMutable=*/false);
-  auto keepAlive = [owner = std::move(data.owner)](void *, size_t, size_t) {};
-  return AsmResourceBlob(data.bytes, alignment, std::move(keepAlive),
-                         /*dataIsMutable=*/false);
-}
-
-static Attribute makeResource(RankedTensorType type, StringRef name,
-                              TensorBytes data) {
-  size_t alignment = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-  return DenseResourceElementsAttr::get(type, name,
-                                        makeBlob(std::move(data), alignment));
-}
-
-/// Truth values are one byte each in ONNX.
-static Tensor makeBoolConstant(TensorBuilder &b, RankedTensorType type,
-                               ElementType element, StringRef name,
-                               TensorBytes data) {
-  bool isSplat = llvm::all_of(data.bytes, [&](char byte) {
-    return (byte != 0) == (data.bytes.front() != 0);
-  });
-  if (isSplat || type.getNumElements() <= TensorBuilder::maxInlineElements) {
-    SmallVector<bool> bits;
-    for (char byte : data.bytes.take_front(
-             isSplat && !data.bytes.empty() ? 1 : data.bytes.size()))
-      bits.push_back(byte != 0);
-    return b.makeConstant(DenseElementsAttr::get(type, ArrayRef<bool>(bits)),
-                          element);
-  }
-  Type byteType = b.getBuilder().getI8Type();
-  Attribute bytes = makeResource(type.clone(byteType), name, std::move(data));
-  return b.castElements(
-      b.makeConstant(cast<ElementsAttr>(bytes), ElementType{byteType}),
-      element);
-}
 
 Tensor ConstantImporter::import(const onnx::TensorProto &proto,
                                 StringRef name) {
@@ -69,18 +27,6 @@ Tensor ConstantImporter::import(const onnx::TensorProto &proto,
       RankedTensorType::get(llvm::to_vector(proto.dims()), element.type);
   // The reader has checked the tensor; its bytes are moved, not changed.
   TensorBytes data = model.takeBytes(const_cast<onnx::TensorProto &>(proto));
-  if (element.isBool()) {
-    tensor = makeBoolConstant(builder, type, element, name, std::move(data));
-    return tensor;
-  }
-  Attribute contents;
-  if (type.getNumElements() <= TensorBuilder::maxInlineElements) {
-    // DenseElementsAttr reads whole elements: the bytes may be unaligned.
-    SmallVector<char> aligned(data.bytes);
-    contents = DenseElementsAttr::getFromRawBuffer(type, aligned);
-  } else {
-    contents = makeResource(type, name, std::move(data));
-  }
-  tensor = builder.makeConstant(cast<ElementsAttr>(contents), element);
+  tensor = makeStoredConstant(builder, type, element, name, std::move(data));
   return tensor;
 }

@@ -181,14 +181,8 @@ void GraphImporter::importInitializers(Scope &scope) {
 void GraphImporter::record(const onnx::NodeProto &node, StringRef nodeName,
                            StringRef reason) {
   std::string domain = node.domain() == "ai.onnx" ? "" : node.domain();
-  for (UnsupportedOp &known : unsupported)
-    if (known.domain == domain && known.op == node.op_type() &&
-        known.reason == reason) {
-      ++known.count;
-      return;
-    }
-  unsupported.push_back(
-      {domain, node.op_type(), 1, nodeName.str(), reason.str()});
+  recordUnsupportedOp(
+      unsupported, {domain, node.op_type(), 1, nodeName.str(), reason.str()});
 }
 
 void GraphImporter::importNodes(Scope &scope, const NodeList &nodes,
@@ -412,15 +406,6 @@ LogicalResult GraphImporter::inlineFunction(Scope &scope,
 // The module
 //===----------------------------------------------------------------------===//
 
-void GraphImporter::reportUnsupported() {
-  for (const UnsupportedOp &op : unsupported)
-    emitError(fileLoc) << "ONNX op '"
-                       << (op.domain.empty() ? op.op : op.domain + "." + op.op)
-                       << "' is not supported: " << op.reason << " ("
-                       << op.count << (op.count == 1 ? " node" : " nodes")
-                       << ", first '" << op.firstNode << "')";
-}
-
 /// Sizes and constants that turned out not to be needed.
 static void eraseDeadOps(Block &block) {
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
@@ -447,7 +432,7 @@ FailureOr<OwningOpRef<ModuleOp>> GraphImporter::run() {
     return failure();
   importNodes(scope, graph.node(), model.nodeOrder);
   if (!collect)
-    reportUnsupported();
+    reportUnsupportedOps(unsupported, fileLoc, "ONNX");
   if (hasFailed || failed(importOutputs(scope, function)))
     return failure();
   eraseDeadOps(function.getBody().front());

@@ -15,7 +15,8 @@
 #ifndef PQUANT_LIB_FRONTEND_ONNX_ONNXREADER_H
 #define PQUANT_LIB_FRONTEND_ONNX_ONNXREADER_H
 
-#include "llvm/ADT/ArrayRef.h"
+#include "pquant/Frontend/TensorBytes.h"
+
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/FileSystem.h"
@@ -34,12 +35,6 @@ constexpr int64_t minONNXOpset = 13, maxONNXOpset = 18;
 constexpr llvm::StringLiteral pquantDomain = "pquant";
 constexpr int64_t pquantDomainVersion = 1;
 constexpr int64_t minONNXIRVersion = 3, maxONNXIRVersion = 10;
-
-/// The bytes of a tensor, and who keeps them alive.
-struct TensorBytes {
-  llvm::ArrayRef<char> bytes;
-  std::shared_ptr<const void> owner;
-};
 
 /// A model that has passed every check of the reader.
 struct ONNXModel {

@@ -17,8 +17,6 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Tools/mlir-translate/Translation.h"
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 
@@ -86,54 +84,6 @@ pquant::checkONNXFile(StringRef path, MLIRContext *context,
                       const ONNXImportOptions &options) {
   return checkModel(readONNXFile(path, options.externalDataDirectory), path,
                     context);
-}
-
-//===----------------------------------------------------------------------===//
-// Lists of unsupported operators
-//===----------------------------------------------------------------------===//
-
-static std::string getQualifiedName(const UnsupportedOp &op) {
-  return op.domain.empty() ? op.op : op.domain + "." + op.op;
-}
-
-void pquant::printUnsupportedOps(ArrayRef<UnsupportedOp> ops, raw_ostream &os) {
-  if (ops.empty()) {
-    os << "every operator is supported\n";
-    return;
-  }
-  size_t opWidth = 8, nodeWidth = 10;
-  for (const UnsupportedOp &op : ops) {
-    opWidth = std::max(opWidth, getQualifiedName(op).size());
-    nodeWidth = std::max(nodeWidth, op.firstNode.size());
-  }
-  auto row = [&](StringRef op, StringRef count, StringRef node,
-                 StringRef reason) {
-    os << llvm::left_justify(op, opWidth) << "  "
-       << llvm::right_justify(count, 5) << "  "
-       << llvm::left_justify(node, nodeWidth) << "  " << reason << "\n";
-  };
-  row("operator", "count", "first node", "reason");
-  for (const UnsupportedOp &op : ops)
-    row(getQualifiedName(op), std::to_string(op.count), op.firstNode,
-        op.reason);
-}
-
-void pquant::printUnsupportedOpsAsJSON(ArrayRef<UnsupportedOp> ops,
-                                       raw_ostream &os) {
-  llvm::json::OStream json(os, /*IndentSize=*/2);
-  // Names come from the file and may be any bytes.
-  auto text = [](StringRef bytes) { return llvm::json::fixUTF8(bytes); };
-  json.array([&] {
-    for (const UnsupportedOp &op : ops)
-      json.object([&] {
-        json.attribute("domain", text(op.domain));
-        json.attribute("op", text(op.op));
-        json.attribute("count", op.count);
-        json.attribute("firstNode", text(op.firstNode));
-        json.attribute("reason", text(op.reason));
-      });
-  });
-  os << "\n";
 }
 
 //===----------------------------------------------------------------------===//

@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef PQUANT_LIB_FRONTEND_ONNX_SCALAROPS_H
-#define PQUANT_LIB_FRONTEND_ONNX_SCALAROPS_H
+#ifndef PQUANT_FRONTEND_SCALAROPS_H
+#define PQUANT_FRONTEND_SCALAROPS_H
 
 #include "pquant/Frontend/TensorBuilder.h"
 
@@ -148,4 +148,4 @@ private:
 
 } // namespace pquant
 
-#endif // PQUANT_LIB_FRONTEND_ONNX_SCALAROPS_H
+#endif // PQUANT_FRONTEND_SCALAROPS_H
