@@ -33,13 +33,17 @@ namespace pquant {
 struct ElementType {
   mlir::Type type;
   bool isUnsigned = false;
+  /// How many bits the numbers have, where that is fewer than the type they are
+  /// held in; otherwise 0.
+  unsigned narrowBits = 0;
 
   bool isFloat() const { return mlir::isa<mlir::FloatType>(type); }
   bool isBool() const { return type.isInteger(1); }
   /// An integer that is not a truth value.
   bool isInteger() const { return type.isInteger() && !isBool(); }
   bool operator==(const ElementType &other) const {
-    return type == other.type && isUnsigned == other.isUnsigned;
+    return type == other.type && isUnsigned == other.isUnsigned &&
+           narrowBits == other.narrowBits;
   }
   bool operator!=(const ElementType &other) const { return !(*this == other); }
 };

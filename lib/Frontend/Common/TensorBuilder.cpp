@@ -30,7 +30,8 @@ std::string pquant::getNumPyName(ElementType element) {
     return "bool";
   if (element.type.isBF16())
     return "bfloat16";
-  unsigned bits = element.type.getIntOrFloatBitWidth();
+  unsigned bits = element.narrowBits ? element.narrowBits
+                                     : element.type.getIntOrFloatBitWidth();
   if (element.isFloat())
     return "float" + std::to_string(bits);
   return (element.isUnsigned ? "uint" : "int") + std::to_string(bits);

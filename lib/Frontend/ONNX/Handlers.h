@@ -51,11 +51,15 @@ private:
 };
 
 /// The rows of each family of operators.
+llvm::ArrayRef<HandlerRow> getAttentionHandlers();
+llvm::ArrayRef<HandlerRow> getContribAttentionHandlers();
+llvm::ArrayRef<HandlerRow> getContribHandlers();
 llvm::ArrayRef<HandlerRow> getElementwiseHandlers();
 llvm::ArrayRef<HandlerRow> getIndexingHandlers();
 llvm::ArrayRef<HandlerRow> getLinearAlgebraHandlers();
 llvm::ArrayRef<HandlerRow> getNormalizationHandlers();
 llvm::ArrayRef<HandlerRow> getPQuantHandlers();
+llvm::ArrayRef<HandlerRow> getQuantizeHandlers();
 llvm::ArrayRef<HandlerRow> getReduceHandlers();
 llvm::ArrayRef<HandlerRow> getReshapeHandlers();
 llvm::ArrayRef<HandlerRow> getScatterHandlers();

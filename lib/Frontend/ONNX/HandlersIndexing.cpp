@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Compose.h"
 #include "Handlers.h"
-#include "ScalarOps.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -52,34 +52,8 @@ static LogicalResult checkIndices(NodeContext &ctx, ArrayRef<int64_t> indices,
 /// checked at run time before anything is read with them.
 static void assertInRange(NodeContext &ctx, Tensor indices,
                           const SizeExpr &size) {
-  if (!isa_and_present<BlockArgument>(indices->value))
-    return;
-  OpBuilder &builder = ctx.b.getBuilder();
-  Type integer = indices->element.type;
-  Value bound = ctx.b.getIndexValue(size);
-  Value high = arith::IndexCastOp::create(builder, ctx.b.getLoc(),
-                                          builder.getI64Type(), bound);
-  ElementType wide{builder.getI64Type()}, truth{builder.getI1Type()};
-  SmallVector<int64_t> axes =
-      llvm::to_vector(llvm::seq<int64_t>(0, indices->getRank()));
-  Tensor areValid = ctx.b.reduce(
-      indices, axes, /*keepDims=*/false, truth, builder.getBoolAttr(true),
-      [&](OpBuilder &b, Location loc, ValueRange args) {
-        ScalarOps o(b, loc, wide);
-        Value index = args[0];
-        if (integer.getIntOrFloatBitWidth() < 64)
-          index =
-              indices->element.isUnsigned
-                  ? arith::ExtUIOp::create(b, loc, wide.type, index).getResult()
-                  : arith::ExtSIOp::create(b, loc, wide.type, index)
-                        .getResult();
-        Value isValid = arith::AndIOp::create(
-            b, loc, o.greaterOrEqual(index, o.neg(high)), o.less(index, high));
-        return arith::AndIOp::create(b, loc, args[1], isValid).getResult();
-      });
-  Value isValid = tensor::ExtractOp::create(
-      builder, ctx.b.getLoc(), ctx.b.getValue(areValid), ValueRange());
-  ctx.b.assertAtRunTime(isValid, "expected indices in range");
+  if (isa_and_present<BlockArgument>(indices->value))
+    Compose(ctx.b).assertInRange(indices, size, /*allowsNegative=*/true);
 }
 
 /// One known index: a slice without the dimension.
@@ -151,6 +125,7 @@ static LogicalResult importGatherElements(NodeContext &ctx) {
   if (failed(axis) || failed(requireIndices(ctx, 1)) ||
       failed(ctx.requireRank(1, rank)))
     return failure();
+  assertInRange(ctx, indices, data->sizes[*axis]);
   Value source = ctx.b.getValue(data);
   Value size = ctx.b.getIndexValue(data->sizes[*axis]);
   AffineMap map = ctx.b.getBuilder().getMultiDimIdentityMap(rank);

@@ -46,6 +46,14 @@ std::optional<ElementType> pquant::convertElementType(MLIRContext *context,
     return integer(32, true);
   case TensorProto::UINT64:
     return integer(64, true);
+  case INT2:
+  case INT4:
+    return ElementType{IntegerType::get(context, 8), /*isUnsigned=*/false,
+                       static_cast<unsigned>(getONNXElementBits(dataType))};
+  case UINT2:
+  case UINT4:
+    return ElementType{IntegerType::get(context, 8), /*isUnsigned=*/true,
+                       static_cast<unsigned>(getONNXElementBits(dataType))};
   default:
     return std::nullopt;
   }

@@ -77,7 +77,7 @@ LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
     const onnx::TypeProto_Tensor &type = input.type().tensor_type();
     std::optional<ElementType> element =
         convertElementType(builder.getContext(), type.elem_type());
-    if (!element)
+    if (!element || element->narrowBits)
       return tensorBuilder.error()
              << "element type '" << getONNXTypeName(type.elem_type())
              << "' is not supported";
@@ -136,6 +136,10 @@ LogicalResult GraphImporter::importOutputs(Scope &scope,
     if (scope.poisoned.contains(output.name()))
       return failure();
     Tensor tensor = scope.tensors.lookup(output.name());
+    if (tensor->element.narrowBits)
+      return tensorBuilder.error() << "element type '"
+                                   << getNumPyName(tensor->element)
+                                   << "' is not supported";
     const onnx::TypeProto_Tensor &type = output.type().tensor_type();
     std::optional<ElementType> declared =
         convertElementType(builder.getContext(), type.elem_type());
