@@ -143,6 +143,28 @@ public:
   /// The contents of a tensor of one element when they are known now.
   std::optional<double> getConstantScalar(Tensor tensor);
 
+  //===--- Regions --------------------------------------------------------===//
+
+  /// While it lives, IR is written into a region of an op: what is written
+  /// there is forgotten afterwards, because later code cannot see it.
+  class RegionScope {
+  public:
+    explicit RegionScope(TensorBuilder &builder);
+    ~RegionScope();
+
+  private:
+    TensorBuilder &b;
+    mlir::OpBuilder::InsertionGuard guard;
+    std::map<SizeExpr, mlir::Value> materialized;
+    std::map<std::tuple<char, SizeExpr, SizeExpr>, SizeExpr> combined;
+    std::set<SizeExpr> asserted;
+    size_t firstLazy;
+  };
+  /// Whether the size can be used after `op`, whose regions may define some of
+  /// what it is made of.
+  bool isVisibleAfter(const SizeExpr &size, mlir::Operation *op) const;
+  mlir::Value castValue(mlir::Value value, mlir::RankedTensorType type);
+
   //===--- Computation ----------------------------------------------------===//
 
   /// The sizes that NumPy's broadcasting gives.
@@ -190,7 +212,6 @@ public:
   mlir::FailureOr<Tensor> refineSizes(Tensor input, SizeList sizes);
 
 private:
-  mlir::Value castValue(mlir::Value value, mlir::RankedTensorType type);
   SizeExpr combine(char kind, const SizeExpr &a, const SizeExpr &b,
                    bool isNonNegative,
                    llvm::function_ref<mlir::Value()> create);
@@ -210,6 +231,10 @@ private:
   std::map<SizeExpr, mlir::Value> materialized;
   std::map<std::tuple<char, SizeExpr, SizeExpr>, SizeExpr> combined;
   std::set<SizeExpr> asserted;
+  /// Tensors whose value or elements were written when first asked for, and
+  /// which of the two; kept while inside a region.
+  llvm::SmallVector<std::pair<Tensor, bool>> lazy;
+  unsigned regionDepth = 0;
 };
 
 } // namespace pquant

@@ -14,9 +14,11 @@ using namespace pquant;
 HandlerTable::HandlerTable() {
   for (llvm::ArrayRef<HandlerRow> family :
        {getAttentionHandlers(), getContribAttentionHandlers(),
-        getContribHandlers(), getElementwiseHandlers(), getIndexingHandlers(),
+        getContribHandlers(), getControlFlowHandlers(),
+        getElementwiseHandlers(), getIndexingHandlers(),
         getLinearAlgebraHandlers(), getNormalizationHandlers(),
-        getPQuantHandlers(), getQuantizeHandlers(), getReduceHandlers(),
+        getPQuantHandlers(), getPadHandlers(), getQuantizeHandlers(),
+        getReduceHandlers(),
         getReshapeHandlers(), getScatterHandlers(), getShapeHandlers(),
         getUnaryHandlers()})
     rows.insert(rows.end(), family.begin(), family.end());

@@ -105,6 +105,8 @@ static LogicalResult splitQuery(NodeContext &ctx, GroupedQuery &call) {
 /// past[b] = seqlens_k[b] + 1 - S, or 0 when the queries are the whole sequence.
 static LogicalResult getPastLengths(NodeContext &ctx, GroupedQuery &call) {
   Tensor lengths = ctx.getInput(5);
+  if (!lengths || !ctx.getInput(6))
+    return ctx.error() << "expected seqlens_k and total_sequence_length";
   FailureOr<SizeList> total = ctx.getElements(6);
   if (failed(total))
     return failure();
@@ -413,7 +415,7 @@ static LogicalResult importRotaryEmbedding(NodeContext &ctx) {
 
 ArrayRef<HandlerRow> pquant::getContribAttentionHandlers() {
   static const HandlerRow rows[] = {
-      {"com.microsoft", "GroupQueryAttention", 1, 7, 14, 3,
+      {"com.microsoft", "GroupQueryAttention", 1, 1, 14, 3,
        importGroupQueryAttention,
        "no local window, bias, sinks or quantised caches"},
       {"com.microsoft", "MultiHeadAttention", 1, 1, 10, 3,

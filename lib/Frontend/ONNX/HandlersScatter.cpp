@@ -6,12 +6,13 @@
 //===----------------------------------------------------------------------===//
 //
 // Updates are written one after the other by `scf.for` loops that carry the
-// tensor, in the order that ONNX gives them.
+// tensor, in the order that ONNX gives them. Nothing is written before every
+// index has been checked.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Compose.h"
 #include "Handlers.h"
-#include "ScalarOps.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -88,6 +89,8 @@ static LogicalResult importScatterElements(NodeContext &ctx) {
   FailureOr<Tensor> refined = ctx.b.refineSizes(updates, indices->sizes);
   if (failed(refined))
     return failure();
+  Compose(ctx.b).assertInRange(indices, data->sizes[*axis],
+                               /*allowsNegative=*/true);
   Value where = ctx.b.getValue(indices);
   Value size = ctx.b.getIndexValue(data->sizes[*axis]);
   ctx.setOutput(
@@ -123,7 +126,10 @@ static LogicalResult importScatterND(NodeContext &ctx) {
     return failure();
   Value tuples = ctx.b.getValue(indices);
   SmallVector<Value> bounds, components;
+  Compose c(ctx.b);
   for (int64_t i = 0; i < *depth; ++i) {
+    c.assertInRange(c.slice(indices, tupleRank, i, i + 1), data->sizes[i],
+                    /*allowsNegative=*/true);
     bounds.push_back(ctx.b.getIndexValue(data->sizes[i]));
     components.push_back(ctx.b.getIndexConstant(i));
   }

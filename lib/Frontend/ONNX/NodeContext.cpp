@@ -120,6 +120,16 @@ Tensor NodeContext::getTensor(StringRef name) {
   return constants.import(attribute->t(), node.output(0));
 }
 
+FailureOr<SmallVector<Tensor>>
+NodeContext::importSubgraph(StringRef name, ArrayRef<Tensor> graphInputs) {
+  const AttributeProto *attribute = findAttribute(name, AttributeProto::GRAPH);
+  if (failedAttribute)
+    return failure();
+  if (!attribute)
+    return error() << "expected attribute '" << name << "'";
+  return importGraph(attribute->g(), graphInputs);
+}
+
 FailureOr<int64_t> NodeContext::getAxis(StringRef name, int64_t defaultValue,
                                         int64_t rank) {
   return normalizeAxis(getInt(name, defaultValue), rank);

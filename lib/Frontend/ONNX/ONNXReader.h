@@ -48,6 +48,8 @@ struct ONNXModel {
   std::vector<int> nodeOrder;
   /// The same for proto.functions.
   std::vector<std::vector<int>> functionOrders;
+  /// The same for the graphs that nodes have as attributes.
+  std::map<const onnx::GraphProto *, std::vector<int>> subgraphOrders;
   /// Where external data must lie; empty when there is no such directory.
   std::string directory;
   /// Files of external data, each mapped once.
