@@ -118,6 +118,13 @@ static LogicalResult importPad(NodeContext &ctx) {
       return ctx.error() << "expected a result of at least 0 elements in "
                             "dimension "
                          << i;
+    if (!ctx.b.isNonNegative(size))
+      ctx.b.assertAtRunTime(
+          arith::CmpIOp::create(ctx.b.getBuilder(), ctx.b.getLoc(),
+                                arith::CmpIPredicate::sge,
+                                ctx.b.getIndexValue(size),
+                                ctx.b.getIndexConstant(0)),
+          "expected a result of at least 0 elements");
   }
   fill = fill ? c.reshape(fill, {}) : ctx.b.makeScalar(input->element, 0);
   Value source = ctx.b.getValue(input);

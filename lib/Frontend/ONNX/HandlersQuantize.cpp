@@ -344,8 +344,12 @@ ArrayRef<HandlerRow> pquant::getQuantizeHandlers() {
       {"", "DynamicQuantizeLinear", 13, 1, 1, 3, importDynamicQuantizeLinear},
       {"", "QuantizeLinear", 13, 2, 3, 1, importQuantizeLinear,
        "integers only; blocks divide the axis"},
+      {"com.microsoft", "DequantizeLinear", 1, 2, 3, 1, importDequantizeLinear,
+       "integers only; blocks divide the axis"},
       {"com.microsoft", "MatMulNBits", 1, 3, 6, 1, importMatMulNBits,
        "constant weights of 2, 4 or 8 bits"},
+      {"com.microsoft", "QuantizeLinear", 1, 2, 3, 1, importQuantizeLinear,
+       "integers only; blocks divide the axis"},
   };
   return rows;
 }

@@ -37,7 +37,8 @@ bool GraphImporter::Scope::isPoisoned(StringRef name) const {
 }
 
 LogicalResult GraphImporter::countInlined(int64_t nodes) {
-  inlinedNodes += nodes;
+  // A body without nodes counts too: loops may hold loops.
+  inlinedNodes += nodes + 1;
   if (inlinedNodes <= maxInlinedNodes)
     return success();
   return tensorBuilder.error()
