@@ -94,7 +94,8 @@ AttentionResults pquant::buildAttention(NodeContext &ctx,
       return {output, nullptr};
   Compose c(ctx.b);
   const SizeList &q = in.query->sizes, &k = in.key->sizes;
-  std::optional<int64_t> heads = q[1].getConstant(), groups = k[1].getConstant();
+  std::optional<int64_t> heads = q[1].getConstant(),
+                         groups = k[1].getConstant();
   SizeExpr repeats(1);
   if (q[1] != k[1]) {
     if (!heads || !groups || *groups == 0 || *heads % *groups != 0) {
@@ -176,13 +177,12 @@ Tensor pquant::gatherRows(NodeContext &ctx, Tensor table, Tensor positions) {
   SizeList rows = positions->sizes;
   rows.push_back(1);
   Value source = ctx.b.getValue(table);
-  return c.generate(
-      table->element, sizes, c.reshape(integers, rows),
-      [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
-        Value row = arith::IndexCastOp::create(
-            o.b, o.loc, o.b.getIndexType(), elements[0]);
-        return Compose::extract(o, source, {row, at.back()});
-      });
+  return c.generate(table->element, sizes, c.reshape(integers, rows),
+                    [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
+                      Value row = arith::IndexCastOp::create(
+                          o.b, o.loc, o.b.getIndexType(), elements[0]);
+                      return Compose::extract(o, source, {row, at.back()});
+                    });
 }
 
 Tensor pquant::rotate(NodeContext &ctx, Tensor x, Tensor cos, Tensor sin,
@@ -194,8 +194,8 @@ Tensor pquant::rotate(NodeContext &ctx, Tensor x, Tensor cos, Tensor sin,
   x = c.cast(x, wide);
   // B x S x R -> B x 1 x S x R
   auto widenTable = [&](Tensor table) {
-    return c.reshape(c.cast(table, wide), {table->sizes[0], 1, table->sizes[1],
-                                           table->sizes[2]});
+    return c.reshape(c.cast(table, wide),
+                     {table->sizes[0], 1, table->sizes[1], table->sizes[2]});
   };
   cos = widenTable(cos);
   sin = widenTable(sin);

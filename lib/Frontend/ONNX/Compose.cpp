@@ -173,9 +173,8 @@ Tensor Compose::einsum(StringRef equation, ArrayRef<Tensor> inputs) {
                                              utils::IteratorType::parallel);
   iterators.append(loops.size() - result.size(),
                    utils::IteratorType::reduction);
-  AffineMap outputMap =
-      AffineMap::getMultiDimIdentityMap(loops.size(), context)
-          .getMajorSubMap(result.size());
+  AffineMap outputMap = AffineMap::getMultiDimIdentityMap(loops.size(), context)
+                            .getMajorSubMap(result.size());
   sizes.truncate(result.size());
   return b.contract(inputs, maps, inputs[0]->element, sizes, outputMap,
                     iterators);

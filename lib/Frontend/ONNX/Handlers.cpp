@@ -18,9 +18,8 @@ HandlerTable::HandlerTable() {
         getElementwiseHandlers(), getIndexingHandlers(),
         getLinearAlgebraHandlers(), getNormalizationHandlers(),
         getPQuantHandlers(), getPadHandlers(), getQuantizeHandlers(),
-        getReduceHandlers(),
-        getReshapeHandlers(), getScatterHandlers(), getShapeHandlers(),
-        getUnaryHandlers()})
+        getReduceHandlers(), getReshapeHandlers(), getScatterHandlers(),
+        getShapeHandlers(), getUnaryHandlers()})
     rows.insert(rows.end(), family.begin(), family.end());
   llvm::sort(rows, [](const HandlerRow &a, const HandlerRow &b) {
     return std::tie(a.domain, a.op, a.since) <

@@ -60,6 +60,11 @@ static Tensor getMask(NodeContext &ctx, ElementType element,
                       });
   }
   Value length = ctx.b.getIndexValue(sizes.back());
+  ctx.b.assertAtRunTime(arith::CmpIOp::create(ctx.b.getBuilder(),
+                                              ctx.b.getLoc(),
+                                              arith::CmpIPredicate::sle, length,
+                                              ctx.b.getIndexValue(keys)),
+                        "expected a mask of at most as many columns as keys");
   Value source = ctx.b.getValue(mask);
   sizes.back() = keys;
   return c.generate(
@@ -110,8 +115,8 @@ static Tensor restrictKeys(NodeContext &ctx, Tensor mask, ElementType element,
         Value isSeen, distance = fixed;
         auto require = [&](arith::CmpIPredicate how, Value x, Value y) {
           Value holds = arith::CmpIOp::create(o.b, o.loc, how, x, y);
-          isSeen = isSeen ? arith::AndIOp::create(o.b, o.loc, isSeen, holds)
-                          : holds;
+          isSeen =
+              isSeen ? arith::AndIOp::create(o.b, o.loc, isSeen, holds) : holds;
         };
         if (lengths) {
           Value length = arith::IndexCastOp::create(
@@ -200,7 +205,8 @@ static LogicalResult importAttention(NodeContext &ctx) {
     SizeList sizes = {queries, keys};
     if (lengths)
       sizes = {in.query->sizes[0], 1, queries, keys};
-    in.mask = restrictKeys(ctx, in.mask, wide, lengths, isCausal, offset, sizes);
+    in.mask =
+        restrictKeys(ctx, in.mask, wide, lengths, isCausal, offset, sizes);
     if (!in.mask)
       return failure();
   }
@@ -310,8 +316,8 @@ static LogicalResult importTensorScatter(NodeContext &ctx) {
   Tensor result = c.generate(
       past->element, past->sizes, {starts, past},
       [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) -> Value {
-        Value start = arith::IndexCastOp::create(
-            o.b, o.loc, o.b.getIndexType(), elements[0]);
+        Value start = arith::IndexCastOp::create(o.b, o.loc, o.b.getIndexType(),
+                                                 elements[0]);
         Value row = arith::SubIOp::create(o.b, o.loc, at[axis], start);
         if (isCircular)
           row = ctx.b.wrapIndex(o.b, o.loc, row, capacity);

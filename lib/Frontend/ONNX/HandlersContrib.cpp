@@ -84,8 +84,7 @@ static LogicalResult importActivation(NodeContext &ctx,
       return failure();
     x = c.add(x, ctx.getInput(1));
   }
-  Tensor result =
-      c.cast(c.map(c.cast(x, c.widen(element)), function), element);
+  Tensor result = c.cast(c.map(c.cast(x, c.widen(element)), function), element);
   ctx.setOutput(0, result);
   return success(result);
 }

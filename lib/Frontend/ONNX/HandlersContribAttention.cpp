@@ -102,7 +102,8 @@ static LogicalResult splitQuery(NodeContext &ctx, GroupedQuery &call) {
   return success(call.query && call.key && call.value);
 }
 
-/// past[b] = seqlens_k[b] + 1 - S, or 0 when the queries are the whole sequence.
+/// past[b] = seqlens_k[b] + 1 - S, or 0 when the queries are the whole
+/// sequence.
 static LogicalResult getPastLengths(NodeContext &ctx, GroupedQuery &call) {
   Tensor lengths = ctx.getInput(5);
   if (!lengths || !ctx.getInput(6))
@@ -142,12 +143,12 @@ static Tensor getPositions(NodeContext &ctx, const GroupedQuery &call) {
   Compose c(ctx.b);
   ElementType integer{ctx.b.getBuilder().getI64Type()};
   const SizeExpr &batch = call.query->sizes[0], &rows = call.query->sizes[2];
-  return c.generate(
-      integer, {batch, rows}, c.reshape(call.past, {batch, 1}),
-      [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
-        Value s = arith::IndexCastOp::create(o.b, o.loc, integer.type, at[1]);
-        return o.add(elements[0], s);
-      });
+  return c.generate(integer, {batch, rows}, c.reshape(call.past, {batch, 1}),
+                    [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
+                      Value s = arith::IndexCastOp::create(o.b, o.loc,
+                                                           integer.type, at[1]);
+                      return o.add(elements[0], s);
+                    });
 }
 
 static LogicalResult rotateHeads(NodeContext &ctx, GroupedQuery &call) {
@@ -190,8 +191,8 @@ static Tensor updateCache(NodeContext &ctx, const GroupedQuery &call,
   return c.generate(
       update->element, sizes, c.reshape(call.past, {sizes[0], 1, 1, 1}),
       [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) -> Value {
-        Value past = arith::IndexCastOp::create(
-            o.b, o.loc, o.b.getIndexType(), elements[0]);
+        Value past = arith::IndexCastOp::create(o.b, o.loc, o.b.getIndexType(),
+                                                elements[0]);
         SmallVector<Value> from(at);
         from[2] = arith::SubIOp::create(o.b, o.loc, at[2], past);
         auto keep = [&](ScalarOps &o) -> Value {
@@ -217,8 +218,8 @@ static Tensor makeMask(NodeContext &ctx, const GroupedQuery &call,
       element, {batch, 1, rows, call.capacity},
       c.reshape(call.past, {batch, 1, 1, 1}),
       [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
-        Value past = arith::IndexCastOp::create(
-            o.b, o.loc, o.b.getIndexType(), elements[0]);
+        Value past = arith::IndexCastOp::create(o.b, o.loc, o.b.getIndexType(),
+                                                elements[0]);
         Value last = arith::AddIOp::create(o.b, o.loc, past, at[2]);
         Value isSeen = arith::CmpIOp::create(
             o.b, o.loc, arith::CmpIPredicate::sle, at[3], last);
@@ -227,12 +228,12 @@ static Tensor makeMask(NodeContext &ctx, const GroupedQuery &call,
 }
 
 static LogicalResult importGroupQueryAttention(NodeContext &ctx) {
-  if (failed(refuseInputs(ctx, 10,
-                          {"attention_bias", "head_sink", "k_scale",
-                           "v_scale"})) ||
-      failed(requireInts(
-          ctx, {{"local_window_size", -1}, {"smooth_softmax", 0},
-                {"qk_output", 0}, {"kv_cache_bit_width", 0}})))
+  if (failed(refuseInputs(
+          ctx, 10, {"attention_bias", "head_sink", "k_scale", "v_scale"})) ||
+      failed(requireInts(ctx, {{"local_window_size", -1},
+                               {"smooth_softmax", 0},
+                               {"qk_output", 0},
+                               {"kv_cache_bit_width", 0}})))
     return failure();
   for (StringRef name : {"k_quant_type", "v_quant_type"})
     if (ctx.getString(name, "NONE") != "NONE")
@@ -291,18 +292,17 @@ static Tensor getKeyMask(NodeContext &ctx, ElementType element) {
   ElementType integer = mask->element;
   SizeList sizes = mask->sizes;
   sizes.insert(sizes.begin() + 1, mask->getRank() == 2 ? 2 : 1, SizeExpr(1));
-  return c.generate(
-      element, sizes, c.reshape(mask, sizes),
-      [&](ScalarOps &o, ArrayRef<Value>, ValueRange elements) {
-        ScalarOps i(o.b, o.loc, integer);
-        return o.select(i.greater(elements[0], i.constant(0)), o.constant(0),
-                        o.constant(filter));
-      });
+  return c.generate(element, sizes, c.reshape(mask, sizes),
+                    [&](ScalarOps &o, ArrayRef<Value>, ValueRange elements) {
+                      ScalarOps i(o.b, o.loc, integer);
+                      return o.select(i.greater(elements[0], i.constant(0)),
+                                      o.constant(0), o.constant(filter));
+                    });
 }
 
 static LogicalResult importMultiHeadAttention(NodeContext &ctx) {
-  if (failed(refuseInputs(ctx, 8,
-                          {"past_sequence_length", "cache_indirection"})))
+  if (failed(
+          refuseInputs(ctx, 8, {"past_sequence_length", "cache_indirection"})))
     return failure();
   Tensor keyMask = ctx.getInput(4), bias = ctx.getInput(5);
   if (!ctx.getInput(1) || !ctx.getInput(2))
@@ -364,12 +364,12 @@ static Tensor getRotaryPositions(NodeContext &ctx, Tensor x) {
     return ids;
   Compose c(ctx.b);
   ElementType integer{ctx.b.getBuilder().getI64Type()};
-  return c.generate(
-      integer, {x->sizes[0], x->sizes[2]}, c.cast(ids, integer),
-      [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
-        Value s = arith::IndexCastOp::create(o.b, o.loc, integer.type, at[1]);
-        return o.add(elements[0], s);
-      });
+  return c.generate(integer, {x->sizes[0], x->sizes[2]}, c.cast(ids, integer),
+                    [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) {
+                      Value s = arith::IndexCastOp::create(o.b, o.loc,
+                                                           integer.type, at[1]);
+                      return o.add(elements[0], s);
+                    });
 }
 
 static LogicalResult importRotaryEmbedding(NodeContext &ctx) {
@@ -404,9 +404,9 @@ static LogicalResult importRotaryEmbedding(NodeContext &ctx) {
                                            "rotated part")))
     return failure();
   Tensor positions = getRotaryPositions(ctx, x);
-  Tensor turned = rotate(ctx, x, gatherRows(ctx, cos, positions),
-                         gatherRows(ctx, sin, positions),
-                         ctx.getInt("interleaved", 0));
+  Tensor turned =
+      rotate(ctx, x, gatherRows(ctx, cos, positions),
+             gatherRows(ctx, sin, positions), ctx.getInt("interleaved", 0));
   if (turned && isFlat)
     turned = joinHeads(ctx, turned);
   ctx.setOutput(0, turned);

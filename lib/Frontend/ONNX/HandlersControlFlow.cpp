@@ -157,8 +157,8 @@ static LogicalResult importIf(NodeContext &ctx) {
   }
   OpBuilder &b = ctx.b.getBuilder();
   Tensor scalar = Compose(ctx.b).reshape(condition, {});
-  Value isTrue = tensor::ExtractOp::create(b, ctx.b.getLoc(),
-                                           ctx.b.getValue(scalar), {});
+  Value isTrue =
+      tensor::ExtractOp::create(b, ctx.b.getLoc(), ctx.b.getValue(scalar), {});
   // The result types are not known before the branches are.
   auto draft = scf::IfOp::create(b, ctx.b.getLoc(), TypeRange(), isTrue,
                                  /*addThenBlock=*/false,
@@ -248,9 +248,9 @@ static LogicalResult buildFor(NodeContext &ctx, const SizeExpr &count,
   OpBuilder &b = ctx.b.getBuilder();
   SmallVector<Value> initial = llvm::map_to_vector(
       carried, [&](Tensor tensor) { return ctx.b.getValue(tensor); });
-  auto loop = scf::ForOp::create(
-      b, ctx.b.getLoc(), ctx.b.getIndexConstant(0), ctx.b.getIndexValue(count),
-      ctx.b.getIndexConstant(1), initial);
+  auto loop = scf::ForOp::create(b, ctx.b.getLoc(), ctx.b.getIndexConstant(0),
+                                 ctx.b.getIndexValue(count),
+                                 ctx.b.getIndexConstant(1), initial);
   {
     TensorBuilder::RegionScope scope(ctx.b);
     b.setInsertionPointToEnd(loop.getBody());
@@ -280,15 +280,15 @@ static LogicalResult buildFor(NodeContext &ctx, const SizeExpr &count,
     scf::YieldOp::create(b, ctx.b.getLoc(), next);
   }
   for (auto [i, tensor] : llvm::enumerate(carried))
-    ctx.setOutput(i, ctx.b.makeTensor(loop.getResult(i), tensor->element,
-                                      tensor->sizes));
+    ctx.setOutput(
+        i, ctx.b.makeTensor(loop.getResult(i), tensor->element, tensor->sizes));
   return success();
 }
 
 static LogicalResult importLoop(NodeContext &ctx) {
   Tensor count = ctx.getInput(0), condition = ctx.getInput(1);
-  SmallVector<Tensor> carried(ctx.getInputs().drop_front(
-      std::min<size_t>(2, ctx.getNumInputs())));
+  SmallVector<Tensor> carried(
+      ctx.getInputs().drop_front(std::min<size_t>(2, ctx.getNumInputs())));
   if (llvm::is_contained(carried, nullptr) ||
       carried.size() > ctx.getNumOutputs())
     return ctx.error() << "expected an output for every loop-carried value";

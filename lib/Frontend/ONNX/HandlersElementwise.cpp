@@ -332,7 +332,8 @@ static LogicalResult importLogical(NodeContext &ctx) {
       }));
 }
 
-template <typename Op> static LogicalResult importBitwise(NodeContext &ctx) {
+template <typename Op>
+static LogicalResult importBitwise(NodeContext &ctx) {
   if (failed(ctx.requireSameType(0, 1)))
     return failure();
   ElementType element = ctx.getInput(0)->element;
@@ -340,7 +341,8 @@ template <typename Op> static LogicalResult importBitwise(NodeContext &ctx) {
     return ctx.error() << "expected integers, but got "
                        << getNumPyName(element);
   return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(), [](OpBuilder &b, Location loc, ValueRange args) {
+      element, ctx.getInputs(),
+      [](OpBuilder &b, Location loc, ValueRange args) {
         return Op::create(b, loc, args[0], args[1]).getResult();
       }));
 }

@@ -135,8 +135,8 @@ static LogicalResult importFusedMatMul(NodeContext &ctx) {
     if (ctx.getInt(name, 0))
       return ctx.error() << "attribute '" << name << "' is not supported";
   SmallVector<Tensor> operands(ctx.getInputs());
-  for (auto [operand, name] : llvm::zip_equal(
-           operands, ArrayRef<StringRef>({"transA", "transB"}))) {
+  for (auto [operand, name] :
+       llvm::zip_equal(operands, ArrayRef<StringRef>({"transA", "transB"}))) {
     int64_t rank = operand->getRank();
     if (!ctx.getInt(name, 0) || rank < 2)
       continue;

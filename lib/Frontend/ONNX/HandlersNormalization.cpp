@@ -109,8 +109,8 @@ static LogicalResult importLayerNormalization(NodeContext &ctx) {
     return failure();
   if (ctx.getInput(2) && failed(ctx.requireSameType(0, 2)))
     return failure();
-  NormResults results = buildLayerNorm(
-      ctx, ctx.getInput(0), ctx.getInput(1), ctx.getInput(2), *parameters);
+  NormResults results = buildLayerNorm(ctx, ctx.getInput(0), ctx.getInput(1),
+                                       ctx.getInput(2), *parameters);
   ctx.setOutput(0, results.output);
   ctx.setOutput(1, results.mean);
   ctx.setOutput(2, results.inverseDeviation);
@@ -132,15 +132,14 @@ NormResults pquant::buildRMSNorm(NodeContext &ctx, Tensor x, Tensor scale,
   Compose c(ctx.b);
   ElementType element = x->element, stash = getStash(x, parameters.stash);
   if (!wantsDeviation && fitsRMSNormOp(x, scale, parameters.axis)) {
-    auto op =
-        RMSNormOp::create(ctx.b.getBuilder(), ctx.b.getLoc(), ctx.b.getValue(x),
-                          ctx.b.getValue(scale),
-                          APFloat(static_cast<float>(parameters.epsilon)));
+    auto op = RMSNormOp::create(
+        ctx.b.getBuilder(), ctx.b.getLoc(), ctx.b.getValue(x),
+        ctx.b.getValue(scale), APFloat(static_cast<float>(parameters.epsilon)));
     return {ctx.b.makeTensor(op.getResult(), element, x->sizes)};
   }
   Tensor wide = c.cast(x, stash);
-  Tensor deviation = getDeviation(ctx, wide, getAxes(x, parameters.axis),
-                                  parameters.epsilon);
+  Tensor deviation =
+      getDeviation(ctx, wide, getAxes(x, parameters.axis), parameters.epsilon);
   Tensor normal = c.cast(c.div(wide, deviation), scale->element);
   return {c.mul(normal, scale), nullptr, invert(ctx, deviation)};
 }

@@ -82,8 +82,8 @@ static Value findSource(ScalarOps &o, PadMode mode, Value i, Value size) {
   case PadMode::Reflect: {
     // -1 -> 1, size -> size - 2: the edge itself is not repeated.
     Value distance = arith::MaxSIOp::create(o.b, o.loc, i, sub(integer(0), i));
-    Value over = arith::MaxSIOp::create(o.b, o.loc, sub(distance, last),
-                                        integer(0));
+    Value over =
+        arith::MaxSIOp::create(o.b, o.loc, sub(distance, last), integer(0));
     Value twice = arith::AddIOp::create(o.b, o.loc, over, over);
     return clamp(sub(distance, twice), last);
   }
@@ -120,10 +120,9 @@ static LogicalResult importPad(NodeContext &ctx) {
                          << i;
     if (!ctx.b.isNonNegative(size))
       ctx.b.assertAtRunTime(
-          arith::CmpIOp::create(ctx.b.getBuilder(), ctx.b.getLoc(),
-                                arith::CmpIPredicate::sge,
-                                ctx.b.getIndexValue(size),
-                                ctx.b.getIndexConstant(0)),
+          arith::CmpIOp::create(
+              ctx.b.getBuilder(), ctx.b.getLoc(), arith::CmpIPredicate::sge,
+              ctx.b.getIndexValue(size), ctx.b.getIndexConstant(0)),
           "expected a result of at least 0 elements");
   }
   fill = fill ? c.reshape(fill, {}) : ctx.b.makeScalar(input->element, 0);

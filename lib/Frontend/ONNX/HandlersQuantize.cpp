@@ -62,8 +62,8 @@ static FailureOr<Operands> getOperands(NodeContext &ctx) {
   if (failed(ctx.requireFloat(1)))
     return failure();
   int64_t blockSize = ctx.getInt("block_size", 0), axis = 0;
-  bool isPerTensor = ctx.b.product(ctx.getInput(1)->sizes).isConstant(1) &&
-                     blockSize == 0;
+  bool isPerTensor =
+      ctx.b.product(ctx.getInput(1)->sizes).isConstant(1) && blockSize == 0;
   if (!isPerTensor) {
     FailureOr<int64_t> given = ctx.getAxis("axis", 1, x->getRank());
     if (failed(given))
@@ -206,22 +206,19 @@ static LogicalResult importDynamicQuantizeLinear(NodeContext &ctx) {
   Compose c(ctx.b);
   SmallVector<int64_t> axes =
       llvm::to_vector(llvm::seq<int64_t>(0, x->getRank()));
-  Tensor low = c.map(c.reshape(c.smallest(x, axes), {}),
-                     [](ScalarOps &o, Value x) -> Value {
-                       return o.min(x, o.constant(0));
-                     });
-  Tensor high = c.map(c.reshape(c.largest(x, axes), {}),
-                      [](ScalarOps &o, Value x) -> Value {
-                        return o.max(x, o.constant(0));
-                      });
+  Tensor low = c.map(
+      c.reshape(c.smallest(x, axes), {}),
+      [](ScalarOps &o, Value x) -> Value { return o.min(x, o.constant(0)); });
+  Tensor high = c.map(
+      c.reshape(c.largest(x, axes), {}),
+      [](ScalarOps &o, Value x) -> Value { return o.max(x, o.constant(0)); });
   Tensor scale = c.zip(high, low, [](ScalarOps &o, Value high, Value low) {
     Value scale = o.div(o.sub(high, low), o.constant(255));
     // All zeros: any scale will do.
     return o.select(o.equal(scale, o.constant(0)), o.constant(1), scale);
   });
   ElementType byte{ctx.b.getBuilder().getI8Type(), /*isUnsigned=*/true};
-  Tensor negated =
-      c.map(low, [](ScalarOps &o, Value x) { return o.neg(x); });
+  Tensor negated = c.map(low, [](ScalarOps &o, Value x) { return o.neg(x); });
   if (!scale || !negated)
     return failure();
   Tensor zero = quantize(ctx, {negated, scale, nullptr}, byte);
@@ -319,10 +316,10 @@ static LogicalResult importMatMulNBits(NodeContext &ctx) {
     return failure();
   Compose c(ctx.b);
   ElementType element = a->element, compute = c.widen(element);
-  Tensor weight = c.reshape(c.cast(*packed, compute),
-                            {n->rows, n->blocks, n->blockSize});
-  Tensor scale = c.reshape(c.cast(ctx.getInput(2), compute),
-                           {n->rows, n->blocks, 1});
+  Tensor weight =
+      c.reshape(c.cast(*packed, compute), {n->rows, n->blocks, n->blockSize});
+  Tensor scale =
+      c.reshape(c.cast(ctx.getInput(2), compute), {n->rows, n->blocks, 1});
   weight = c.mul(c.sub(weight, getZeroPoints(ctx, *n, compute)), scale);
   weight = c.slice(c.reshape(weight, {n->rows, padded}), 1, 0, n->columns);
   std::string rows = StringRef("abcdefghij").take_front(a->getRank() - 1).str();

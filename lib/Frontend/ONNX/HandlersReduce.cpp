@@ -201,8 +201,8 @@ static LogicalResult importReduceLogSumExp(NodeContext &ctx) {
   Tensor sum = c.sum(
       c.map(c.sub(input, top), [](ScalarOps &o, Value x) { return o.exp(x); }),
       axes);
-  Tensor result = c.add(
-      c.map(sum, [](ScalarOps &o, Value x) { return o.log(x); }), top);
+  Tensor result =
+      c.add(c.map(sum, [](ScalarOps &o, Value x) { return o.log(x); }), top);
   if (!ctx.getInt("keepdims", 1)) {
     SizeList sizes;
     for (int64_t i = 0; i < rank; ++i)

@@ -323,7 +323,8 @@ static LogicalResult importWhere(NodeContext &ctx) {
 
 ArrayRef<HandlerRow> pquant::getShapeHandlers() {
   static const HandlerRow rows[] = {
-      {"", "Cast", 13, 1, 1, 1, importCast, "no strings, not to types of less than 8 bits"},
+      {"", "Cast", 13, 1, 1, 1, importCast,
+       "no strings, not to types of less than 8 bits"},
       {"", "CastLike", 15, 2, 2, 1, importCastLike},
       {"", "Concat", 13, 1, variadic, 1, importConcat},
       {"", "Constant", 13, 0, 0, 1, importConstant, "no strings, not sparse"},

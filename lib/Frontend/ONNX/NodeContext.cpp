@@ -117,6 +117,11 @@ Tensor NodeContext::getTensor(StringRef name) {
   const AttributeProto *attribute = findAttribute(name, AttributeProto::TENSOR);
   if (!attribute)
     return nullptr;
+  if (!attribute->has_t()) {
+    error() << "expected attribute '" << name << "' to hold a tensor";
+    failedAttribute = true;
+    return nullptr;
+  }
   return constants.import(attribute->t(), node.output(0));
 }
 

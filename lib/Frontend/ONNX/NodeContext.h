@@ -51,9 +51,9 @@ public:
               const onnx::NodeProto &node, const AttributeMap *callAttributes,
               int64_t opset, llvm::SmallVector<Tensor> inputs,
               SubgraphImporter importSubgraph)
-      : b(builder), opset(opset), importGraph(importSubgraph), constants(constants), node(node),
-        callAttributes(callAttributes), inputs(std::move(inputs)),
-        outputs(node.output_size(), nullptr) {}
+      : b(builder), opset(opset), importGraph(importSubgraph),
+        constants(constants), node(node), callAttributes(callAttributes),
+        inputs(std::move(inputs)), outputs(node.output_size(), nullptr) {}
 
   /// Starts an error about this node.
   mlir::InFlightDiagnostic error() { return b.error(); }

@@ -134,9 +134,9 @@ LogicalResult GraphImporter::importOutputs(Scope &scope,
       return failure();
     Tensor tensor = scope.lookup(output.name());
     if (tensor->element.narrowBits)
-      return tensorBuilder.error() << "element type '"
-                                   << getNumPyName(tensor->element)
-                                   << "' is not supported";
+      return tensorBuilder.error()
+             << "element type '" << getNumPyName(tensor->element)
+             << "' is not supported";
     const onnx::TypeProto_Tensor &type = output.type().tensor_type();
     std::optional<ElementType> declared =
         convertElementType(builder.getContext(), type.elem_type());

@@ -147,9 +147,12 @@ GraphImporter::importSubgraph(const Scope &outer, const onnx::GraphProto &graph,
   if (failed(countInlined(graph.node_size())))
     return failure();
   if (static_cast<int>(inputs.size()) != graph.input_size())
-    return tensorBuilder.error()
-           << "expected a graph of " << inputs.size() << " inputs, but got "
-           << graph.input_size();
+    return tensorBuilder.error() << "expected a graph of " << inputs.size()
+                                 << " inputs, but got " << graph.input_size();
+  // Defaults of functions, and graphs that are missing, were never checked.
+  auto order = model.subgraphOrders.find(&graph);
+  if (order == model.subgraphOrders.end())
+    return tensorBuilder.error() << "expected a graph in the node itself";
   Location loc = tensorBuilder.getLoc();
   std::string subject = nodeSubject;
   Scope body;
@@ -161,7 +164,7 @@ GraphImporter::importSubgraph(const Scope &outer, const onnx::GraphProto &graph,
   importInitializers(body, graph);
   for (auto [input, tensor] : llvm::zip_equal(graph.input(), inputs))
     body.tensors[input.name()] = tensor;
-  importNodes(body, graph.node(), model.subgraphOrders.at(&graph));
+  importNodes(body, graph.node(), order->second);
   nodeSubject = subject;
   tensorBuilder.setNode(loc, subject);
   SmallVector<Tensor> outputs;

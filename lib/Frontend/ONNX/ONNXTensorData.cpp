@@ -53,9 +53,9 @@ int64_t pquant::getONNXElementBits(int32_t dataType) {
 
 std::string pquant::getONNXTypeName(int32_t dataType) {
   static constexpr std::pair<int32_t, const char *> newer[] = {
-      {17, "float8e4m3fn"}, {18, "float8e4m3fnuz"}, {19, "float8e5m2"},
-      {20, "float8e5m2fnuz"}, {UINT4, "uint4"},     {INT4, "int4"},
-      {23, "float4e2m1"},   {24, "float8e8m0"},     {UINT2, "uint2"},
+      {17, "float8e4m3fn"},   {18, "float8e4m3fnuz"}, {19, "float8e5m2"},
+      {20, "float8e5m2fnuz"}, {UINT4, "uint4"},       {INT4, "int4"},
+      {23, "float4e2m1"},     {24, "float8e8m0"},     {UINT2, "uint2"},
       {INT2, "int2"}};
   for (auto [number, name] : newer)
     if (number == dataType)

@@ -49,7 +49,8 @@ def cases_attention():
     qkv = {"q": q, "k": k, "v": v}
     same = {"q": q, "k": k[:, :, :5].copy(), "v": v[:, :, :5].copy()}
     for opset in (23, 24):
-        yield Case(f"grouped_{opset}", [node("Attention", "q k v", "y")], qkv, {"y": attention(q, k, v)[0]}, opset=opset,
+        yield Case(f"grouped_{opset}", [node("Attention", "q k v", "y")], qkv, {"y": attention(q, k, v)[0]},
+                   opset=opset,
                    dynamic=("q:2", "k:2", "v:2"))
         yield Case(f"causal_{opset}", [node("Attention", "q k v", "y", is_causal=1, scale=0.3)], same,
                    {"y": attention(*same.values(), causal(5, 5, 0), 0.3)[0]}, opset=opset)

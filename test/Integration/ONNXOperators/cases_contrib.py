@@ -34,10 +34,12 @@ def cases_norms():
                {"y": want.astype(np.float16)}, {"w": weight.astype(np.float16)}, tolerance=4e-3)
     for domain in ("", MS):
         yield Case("simplified" + domain, [node("SimplifiedLayerNormalization", "x w", "y d", domain, epsilon=0.1)],
-                   {"x": x}, {"y": f32(rms(x, weight, 0.1)), "d": f32(1 / np.sqrt((x**2).mean(-1, keepdims=True) + 0.1))},
+                   {"x": x}, {"y": f32(rms(x, weight, 0.1)),
+                   "d": f32(1 / np.sqrt((x**2).mean(-1, keepdims=True) + 0.1))},
                    {"w": weight})
     given = {"x": x, "s": skip}
-    yield Case("skip_simplified", [node("SkipSimplifiedLayerNormalization", "x s w b", "y - - t", MS, epsilon=0.1)], given,
+    yield Case("skip_simplified", [node("SkipSimplifiedLayerNormalization", "x s w b", "y - - t", MS, epsilon=0.1)],
+               given,
                {"y": f32(rms(x + skip + bias, weight, 0.1)), "t": x + skip + bias}, {"w": weight, "b": bias})
     yield Case("skip_simplified_rows", [node("SkipSimplifiedLayerNormalization", "x s w", "y", MS)],
                {"x": x, "s": skip[0]}, {"y": f32(rms(x + skip[0], weight, 1e-12))}, {"w": weight})

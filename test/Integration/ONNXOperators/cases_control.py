@@ -37,13 +37,15 @@ def cases_if():
                    {"w": w, "k": np.float32(3)}, dynamic=("x:0",))
         # One branch returns an outer value, and its shape is not the other's.
         yield Case(f"if_shapes_{value}", [
-            if_node(graph([], "", "x"), graph([node("Concat", "x x", "j", axis=0)], "", "j"), "u"), node("Neg", "u", "y")
+            if_node(graph([], "", "x"), graph([node("Concat", "x x", "j", axis=0)], "", "j"), "u"),
+            node("Neg", "u", "y")
         ], {"x": x, "c": np.array([value])}, {"y": -x if value else -np.concatenate([x, x])}, dynamic=("x:0",))
         inner = graph([if_node(yes, no, "i", "e")], "", "i")
         yield Case(f"if_nested_{value}", [if_node(inner, graph([node("Neg", "x", "n")], "", "n"))],
                    {"x": x, "c": np.array(True), "e": np.array(value)}, {"y": want}, {"w": w})
     yield Case("if_ranks", [if_node(yes, graph([node("ReduceSum", "x", "s", keepdims=0)], "", "s"))],
-               {"x": x, "c": np.array(True)}, {"y": x}, {"w": w}, error="expected branches of the same rank, but got 2 and 0")
+               {"x": x, "c": np.array(True)}, {"y": x}, {"w": w},
+               error="expected branches of the same rank, but got 2 and 0")
     yield Case("if_types", [if_node(yes, graph([node("Cast", "x", "i", to=TensorProto.INT32)], "", "i"))],
                {"x": x, "c": np.array(True)}, {"y": x}, {"w": w}, error="expected branches of the same element type")
     yield Case("if_undefined", [if_node(yes, graph([node("Neg", "q", "n")], "", "n"))], {"x": x, "c": np.array(True)},
@@ -81,11 +83,13 @@ def cases_loop():
                {"k": np.float32(1), "m": count(100)})
     early = graph(step[1:] + [node("Less", "i last", "on")], "i go state", "on next", last=count(2))
     yield Case("loop_early", [loop("m - x", "y", early)], {"x": x}, {"y": run(3)[0]}, {"w": w, "m": count(9)})
-    grows = graph([node("Identity", "go", "on"), node("Concat", "state state", "next", axis=0)], "i go state", "on next")
+    grows = graph([node("Identity", "go", "on"), node("Concat", "state state", "next", axis=0)],
+    "i go state", "on next")
     yield Case("loop_grows", [loop("m - x", "y", grows)], {"x": x}, {"y": np.concatenate([x] * 4)}, {"m": count(2)})
     yield Case("loop_grows_dynamic", [loop("m - x", "y", grows)], {"x": x, "m": count(2)}, {"y": x},
                error="a loop-carried value that changes its type or shape is not supported")
-    yield Case("loop_scan_dynamic", [loop("m - x", "y s", scanned)], {"x": x, "m": count(2)}, {"y": x, "s": x}, {"w": w},
+    yield Case("loop_scan_dynamic", [loop("m - x", "y s", scanned)], {"x": x, "m": count(2)}, {"y": x, "s": x},
+               {"w": w},
                error="scan outputs are supported for a known trip count of at most 64 only")
     ends = graph(step[1:] + [node("ReduceSum", "next", "t", keepdims=0), node("Less", "t q", "on")], "i go state",
                  "on next", q=np.float32(5))

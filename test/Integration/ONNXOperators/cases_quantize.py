@@ -34,7 +34,8 @@ def cases_linear():
         name, zero = dtype.__name__, dtype(5)
         scale = np.float32(0.7 if high < 300 else 0.003)
         q = quantize(x, scale, 5, low, high, dtype)
-        yield Case(f"quantize_{name}", [node("QuantizeLinear", "x s z", "y")], {"x": x}, {"y": q}, {"s": scale, "z": zero})
+        yield Case(f"quantize_{name}", [node("QuantizeLinear", "x s z", "y")], {"x": x}, {"y": q},
+                   {"s": scale, "z": zero})
         back = ((q.astype(np.int64) - 5) * scale).astype(np.float32)
         yield Case(f"dequantize_{name}", [node("DequantizeLinear", "x s z", "y")], {"x": q}, {"y": back},
                    {"s": scale, "z": zero})
@@ -102,7 +103,8 @@ def cases_graphs():
     """A linear between QuantizeLinear and DequantizeLinear, as tools for post-training quantisation write it."""
     x, w = normal(6, 32), rng.integers(-127, 128, (32, 24)).astype(np.int8)
     scales, bias = np.abs(normal(24)) / 50, normal(24)
-    constants = {"w": w, "ws": scales, "wz": np.zeros(24, np.int8), "b": bias, "xs": np.float32(0.02), "xz": np.uint8(128)}
+    constants = {"w": w, "ws": scales, "wz": np.zeros(24, np.int8), "b": bias,
+                 "xs": np.float32(0.02), "xz": np.uint8(128)}
     q = quantize(x, np.float32(0.02), 128, 0, 255, np.uint8)
     want = ((q.astype(np.float32) - 128) * np.float32(0.02)) @ (w * scales).astype(np.float32) + bias
     yield Case("qdq_linear", [
@@ -113,7 +115,8 @@ def cases_graphs():
     scale = np.float32((high - low) / 255)
     zero = np.rint(np.float32(-low) / scale).astype(np.uint8)
     q = quantize(x, scale, zero, 0, 255, np.uint8)
-    yield Case("dynamic_quantize", [node("DynamicQuantizeLinear", "x", "q s z")], {"x": x}, {"q": q, "s": scale, "z": zero},
+    yield Case("dynamic_quantize", [node("DynamicQuantizeLinear", "x", "q s z")], {"x": x},
+               {"q": q, "s": scale, "z": zero},
                dynamic=("x:0",))
     product = (q.astype(np.int32) - zero) @ w.astype(np.int32)
     yield Case("dynamic_linear", [

@@ -34,6 +34,8 @@ class Case:
     dynamic: tuple = ()
     # A part of the message, for models that must be refused.
     error: str = ""
+    # The same for inputs that must be refused when the model runs.
+    failure: str = ""
 
 
 def node(op, inputs, outputs, domain="", **attributes):
@@ -91,6 +93,8 @@ def run_case(case, tools, work):
     given = ["--inputs", stem + ".in.npz"] if case.inputs else []
     code, text = call(os.path.join(tools, "pquant-run"), stem + ".so", *given, "--expect", stem + ".out.npz",
                       "--tolerance", str(case.tolerance))
+    if case.failure:
+        return None if code == 1 and case.failure in text else f"expected '{case.failure}', but got: {text}"
     return text if code else None
 
 
