@@ -33,13 +33,17 @@ namespace pquant {
 struct ElementType {
   mlir::Type type;
   bool isUnsigned = false;
+  /// How many bits the numbers have, where that is fewer than the type they are
+  /// held in; otherwise 0.
+  unsigned narrowBits = 0;
 
   bool isFloat() const { return mlir::isa<mlir::FloatType>(type); }
   bool isBool() const { return type.isInteger(1); }
   /// An integer that is not a truth value.
   bool isInteger() const { return type.isInteger() && !isBool(); }
   bool operator==(const ElementType &other) const {
-    return type == other.type && isUnsigned == other.isUnsigned;
+    return type == other.type && isUnsigned == other.isUnsigned &&
+           narrowBits == other.narrowBits;
   }
   bool operator!=(const ElementType &other) const { return !(*this == other); }
 };
@@ -139,6 +143,28 @@ public:
   /// The contents of a tensor of one element when they are known now.
   std::optional<double> getConstantScalar(Tensor tensor);
 
+  //===--- Regions --------------------------------------------------------===//
+
+  /// While it lives, IR is written into a region of an op: what is written
+  /// there is forgotten afterwards, because later code cannot see it.
+  class RegionScope {
+  public:
+    explicit RegionScope(TensorBuilder &builder);
+    ~RegionScope();
+
+  private:
+    TensorBuilder &b;
+    mlir::OpBuilder::InsertionGuard guard;
+    std::map<SizeExpr, mlir::Value> materialized;
+    std::map<std::tuple<char, SizeExpr, SizeExpr>, SizeExpr> combined;
+    std::set<SizeExpr> asserted;
+    size_t firstLazy;
+  };
+  /// Whether the size can be used after `op`, whose regions may define some of
+  /// what it is made of.
+  bool isVisibleAfter(const SizeExpr &size, mlir::Operation *op) const;
+  mlir::Value castValue(mlir::Value value, mlir::RankedTensorType type);
+
   //===--- Computation ----------------------------------------------------===//
 
   /// The sizes that NumPy's broadcasting gives.
@@ -186,7 +212,6 @@ public:
   mlir::FailureOr<Tensor> refineSizes(Tensor input, SizeList sizes);
 
 private:
-  mlir::Value castValue(mlir::Value value, mlir::RankedTensorType type);
   SizeExpr combine(char kind, const SizeExpr &a, const SizeExpr &b,
                    bool isNonNegative,
                    llvm::function_ref<mlir::Value()> create);
@@ -206,6 +231,10 @@ private:
   std::map<SizeExpr, mlir::Value> materialized;
   std::map<std::tuple<char, SizeExpr, SizeExpr>, SizeExpr> combined;
   std::set<SizeExpr> asserted;
+  /// Tensors whose value or elements were written when first asked for, and
+  /// which of the two; kept while inside a region.
+  llvm::SmallVector<std::pair<Tensor, bool>> lazy;
+  unsigned regionDepth = 0;
 };
 
 } // namespace pquant

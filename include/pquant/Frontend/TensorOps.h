@@ -114,8 +114,9 @@ Tensor logSoftmax(TensorBuilder &b, Tensor input, int64_t axis);
 mlir::FailureOr<Tensor> gather(TensorBuilder &b, Tensor data, Tensor indices,
                                int64_t axis);
 /// Checks at run time, before anything is read or written with them, that all
-/// indices are in [-size, size).
-void assertInRange(TensorBuilder &b, Tensor indices, const SizeExpr &size);
+/// indices are in [-size, size), or in [0, size).
+void assertInRange(TensorBuilder &b, Tensor indices, const SizeExpr &size,
+                   bool allowsNegative = true);
 /// out[.., i, ..] = data[.., indices[.., i, ..], ..]
 Tensor gatherElements(TensorBuilder &b, Tensor data, Tensor indices,
                       int64_t axis);

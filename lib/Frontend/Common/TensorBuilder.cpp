@@ -30,7 +30,8 @@ std::string pquant::getNumPyName(ElementType element) {
     return "bool";
   if (element.type.isBF16())
     return "bfloat16";
-  unsigned bits = element.type.getIntOrFloatBitWidth();
+  unsigned bits = element.narrowBits ? element.narrowBits
+                                     : element.type.getIntOrFloatBitWidth();
   if (element.isFloat())
     return "float" + std::to_string(bits);
   return (element.isUnsigned ? "uint" : "int") + std::to_string(bits);
@@ -203,6 +204,40 @@ void TensorBuilder::assertAtRunTime(Value condition, const Twine &what) {
 }
 
 //===----------------------------------------------------------------------===//
+// Regions
+//===----------------------------------------------------------------------===//
+
+TensorBuilder::RegionScope::RegionScope(TensorBuilder &builder)
+    : b(builder), guard(builder.builder), materialized(builder.materialized),
+      combined(builder.combined), asserted(builder.asserted),
+      firstLazy(builder.lazy.size()) {
+  ++b.regionDepth;
+}
+
+TensorBuilder::RegionScope::~RegionScope() {
+  --b.regionDepth;
+  b.materialized = std::move(materialized);
+  b.combined = std::move(combined);
+  b.asserted = std::move(asserted);
+  for (auto [tensor, isValue] : llvm::drop_begin(b.lazy, firstLazy)) {
+    if (isValue)
+      tensor->value = nullptr;
+    else
+      tensor->elements.reset();
+  }
+  b.lazy.truncate(firstLazy);
+}
+
+bool TensorBuilder::isVisibleAfter(const SizeExpr &size, Operation *op) const {
+  return llvm::all_of(size.getTerms(), [&](const auto &term) {
+    return llvm::none_of(term.first, [&](unsigned id) {
+      Value value = atoms[id].value;
+      return op->isAncestor(value.getParentBlock()->getParentOp());
+    });
+  });
+}
+
+//===----------------------------------------------------------------------===//
 // Tensors
 //===----------------------------------------------------------------------===//
 
@@ -279,6 +314,8 @@ static Value convertIndex(OpBuilder &b, Location loc, Value index,
 Value TensorBuilder::getValue(Tensor tensor) {
   if (tensor->value)
     return tensor->value;
+  if (regionDepth > 0)
+    lazy.push_back({tensor, /*isValue=*/true});
   RankedTensorType type = getType(*tensor);
   if (!tensor->constant && llvm::all_of(*tensor->elements, [](auto &element) {
         return element.getConstant().has_value();
@@ -334,6 +371,8 @@ std::optional<SizeList> TensorBuilder::getElements(Tensor tensor) {
                             .getResult();
     elements.push_back(atomFor(index, /*isNonNegative=*/false));
   }
+  if (regionDepth > 0)
+    lazy.push_back({tensor, /*isValue=*/false});
   tensor->elements = elements;
   return elements;
 }

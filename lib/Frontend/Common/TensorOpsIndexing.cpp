@@ -40,7 +40,7 @@ static LogicalResult checkIndices(TensorBuilder &tensors,
 }
 
 void pquant::assertInRange(TensorBuilder &tensors, Tensor indices,
-                           const SizeExpr &size) {
+                           const SizeExpr &size, bool allowsNegative) {
   OpBuilder &builder = tensors.getBuilder();
   Type integer = indices->element.type;
   Value bound = tensors.getIndexValue(size);
@@ -60,8 +60,9 @@ void pquant::assertInRange(TensorBuilder &tensors, Tensor indices,
                   ? arith::ExtUIOp::create(b, loc, wide.type, index).getResult()
                   : arith::ExtSIOp::create(b, loc, wide.type, index)
                         .getResult();
+        Value low = allowsNegative ? o.neg(high) : o.constant(0);
         Value isValid = arith::AndIOp::create(
-            b, loc, o.greaterOrEqual(index, o.neg(high)), o.less(index, high));
+            b, loc, o.greaterOrEqual(index, low), o.less(index, high));
         return arith::AndIOp::create(b, loc, args[1], isValid).getResult();
       });
   Value isValid = tensor::ExtractOp::create(
@@ -128,6 +129,8 @@ FailureOr<Tensor> pquant::gather(TensorBuilder &tensors, Tensor data,
 Tensor pquant::gatherElements(TensorBuilder &tensors, Tensor data,
                               Tensor indices, int64_t axis) {
   int64_t rank = data->getRank();
+  if (isa_and_present<BlockArgument>(indices->value))
+    assertInRange(tensors, indices, data->sizes[axis]);
   Value source = tensors.getValue(data);
   Value size = tensors.getIndexValue(data->sizes[axis]);
   AffineMap map = tensors.getBuilder().getMultiDimIdentityMap(rank);

@@ -41,6 +41,8 @@ public:
 private:
   /// The names of one graph or function body.
   struct Scope {
+    /// The graph around a graph that a node has as attribute.
+    const Scope *outer = nullptr;
     /// Null for the optional inputs that a call omits.
     llvm::StringMap<Tensor> tensors;
     llvm::StringSet<> poisoned;
@@ -50,12 +52,15 @@ private:
     /// The location and the name of the call, inside a function.
     std::optional<mlir::Location> call;
     std::string subject;
+
+    Tensor lookup(llvm::StringRef name) const;
+    bool isPoisoned(llvm::StringRef name) const;
   };
   using NodeList = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
 
   mlir::LogicalResult importInputs(Scope &scope, mlir::func::FuncOp function);
   mlir::LogicalResult importOutputs(Scope &scope, mlir::func::FuncOp function);
-  void importInitializers(Scope &scope);
+  void importInitializers(Scope &scope, const onnx::GraphProto &graph);
   void importNodes(Scope &scope, const NodeList &nodes,
                    llvm::ArrayRef<int> order);
   mlir::LogicalResult importNode(Scope &scope, const onnx::NodeProto &node,
@@ -70,6 +75,11 @@ private:
   mlir::LogicalResult inlineFunction(Scope &scope, const onnx::NodeProto &node,
                                      int functionIndex,
                                      llvm::ArrayRef<Tensor> inputs);
+  mlir::FailureOr<llvm::SmallVector<Tensor>>
+  importSubgraph(const Scope &outer, const onnx::GraphProto &graph,
+                 llvm::ArrayRef<Tensor> inputs);
+  /// Counts nodes that are imported more often than the file has them.
+  mlir::LogicalResult countInlined(int64_t nodes);
   mlir::LogicalResult readFunctionDefaults(const onnx::FunctionProto &function,
                                            AttributeMap &attributes);
   /// Adds to the list of unsupported operators.

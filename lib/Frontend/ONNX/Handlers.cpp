@@ -13,10 +13,13 @@ using namespace pquant;
 
 HandlerTable::HandlerTable() {
   for (llvm::ArrayRef<HandlerRow> family :
-       {getElementwiseHandlers(), getIndexingHandlers(),
+       {getAttentionHandlers(), getContribAttentionHandlers(),
+        getContribHandlers(), getControlFlowHandlers(),
+        getElementwiseHandlers(), getIndexingHandlers(),
         getLinearAlgebraHandlers(), getNormalizationHandlers(),
-        getPQuantHandlers(), getReduceHandlers(), getReshapeHandlers(),
-        getScatterHandlers(), getShapeHandlers(), getUnaryHandlers()})
+        getPQuantHandlers(), getPadHandlers(), getQuantizeHandlers(),
+        getReduceHandlers(), getReshapeHandlers(), getScatterHandlers(),
+        getShapeHandlers(), getUnaryHandlers()})
     rows.insert(rows.end(), family.begin(), family.end());
   llvm::sort(rows, [](const HandlerRow &a, const HandlerRow &b) {
     return std::tie(a.domain, a.op, a.since) <
@@ -46,19 +49,28 @@ std::optional<int64_t> HandlerTable::getFirstOpset(llvm::StringRef domain,
   return std::nullopt;
 }
 
+/// One line for each operator, as its first version has it.
+static void listDomain(llvm::raw_ostream &os, const HandlerTable &table,
+                       llvm::StringRef domain) {
+  llvm::StringRef previous;
+  for (const HandlerRow &row : table.getRows()) {
+    if (row.op == previous || row.domain != domain)
+      continue;
+    previous = row.op;
+    os << "| " << row.op << " | " << row.since << " | " << row.limits << " |\n";
+  }
+}
+
 void pquant::listSupportedONNXOps(llvm::raw_ostream &os) {
   HandlerTable table;
   os << "# Supported ONNX operators\n\nDomain `ai.onnx`, opset " << minONNXOpset
      << " to " << maxONNXOpset
      << ". \"Since\" is the first opset of that range.\n\n"
         "| operator | since | limits |\n| --- | --- | --- |\n";
-  llvm::StringRef previous;
-  for (const HandlerRow &row : table.getRows()) {
-    if (row.op == previous || !row.domain.empty())
-      continue;
-    previous = row.op;
-    os << "| " << row.op << " | " << row.since << " | " << row.limits << " |\n";
-  }
+  listDomain(os, table, "");
+  os << "\nDomain `com.microsoft`:\n\n"
+        "| operator | since | limits |\n| --- | --- | --- |\n";
+  listDomain(os, table, "com.microsoft");
   os << "\nFunctions of domain `pquant`, version " << pquantDomainVersion
      << ", are operations as well: docs/Models.md.\n";
 }

@@ -33,6 +33,8 @@ struct HandlerRow {
 
 /// For operators that take any number of inputs.
 constexpr unsigned variadic = ~0u;
+/// The same, where any may be omitted.
+constexpr unsigned variadicOptional = variadic - 1;
 
 class HandlerTable {
 public:
@@ -51,11 +53,17 @@ private:
 };
 
 /// The rows of each family of operators.
+llvm::ArrayRef<HandlerRow> getAttentionHandlers();
+llvm::ArrayRef<HandlerRow> getContribAttentionHandlers();
+llvm::ArrayRef<HandlerRow> getContribHandlers();
+llvm::ArrayRef<HandlerRow> getControlFlowHandlers();
 llvm::ArrayRef<HandlerRow> getElementwiseHandlers();
 llvm::ArrayRef<HandlerRow> getIndexingHandlers();
 llvm::ArrayRef<HandlerRow> getLinearAlgebraHandlers();
 llvm::ArrayRef<HandlerRow> getNormalizationHandlers();
 llvm::ArrayRef<HandlerRow> getPQuantHandlers();
+llvm::ArrayRef<HandlerRow> getPadHandlers();
+llvm::ArrayRef<HandlerRow> getQuantizeHandlers();
 llvm::ArrayRef<HandlerRow> getReduceHandlers();
 llvm::ArrayRef<HandlerRow> getReshapeHandlers();
 llvm::ArrayRef<HandlerRow> getScatterHandlers();

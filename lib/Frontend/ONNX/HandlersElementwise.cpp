@@ -238,6 +238,21 @@ static LogicalResult importLogical(NodeContext &ctx) {
       }));
 }
 
+template <typename Op>
+static LogicalResult importBitwise(NodeContext &ctx) {
+  if (failed(ctx.requireSameType(0, 1)))
+    return failure();
+  ElementType element = ctx.getInput(0)->element;
+  if (!element.isInteger())
+    return ctx.error() << "expected integers, but got "
+                       << getNumPyName(element);
+  return ctx.setResult(ctx.b.elementwise(
+      element, ctx.getInputs(),
+      [](OpBuilder &b, Location loc, ValueRange args) {
+        return Op::create(b, loc, args[0], args[1]).getResult();
+      }));
+}
+
 //===----------------------------------------------------------------------===//
 // The table
 //===----------------------------------------------------------------------===//
@@ -246,6 +261,9 @@ ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
   static const HandlerRow rows[] = {
       {"", "Add", 13, 2, 2, 1, importArithmetic<add, fold::add>},
       {"", "And", 13, 2, 2, 1, importLogical<arith::AndIOp, foldAnd>},
+      {"", "BitwiseAnd", 18, 2, 2, 1, importBitwise<arith::AndIOp>},
+      {"", "BitwiseOr", 18, 2, 2, 1, importBitwise<arith::OrIOp>},
+      {"", "BitwiseXor", 18, 2, 2, 1, importBitwise<arith::XOrIOp>},
       {"", "Div", 13, 2, 2, 1, importArithmetic<div, fold::div>},
       {"", "Equal", 13, 2, 2, 1, importComparison<equal, fold::equal, true>},
       {"", "Greater", 13, 2, 2, 1, importComparison<greater, fold::greater>},

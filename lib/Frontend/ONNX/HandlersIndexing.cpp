@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Compose.h"
 #include "Handlers.h"
 
 #include "pquant/Frontend/TensorOps.h"
@@ -66,7 +67,11 @@ static LogicalResult importGatherND(NodeContext &ctx) {
   int64_t rank = sizes.size();
   Value source = ctx.b.getValue(data), tuples = ctx.b.getValue(indices);
   SmallVector<Value> bounds, components;
+  Compose c(ctx.b);
   for (int64_t i = 0; i < *depth; ++i) {
+    if (isa_and_present<BlockArgument>(indices->value))
+      assertInRange(ctx.b, c.slice(indices, indexRank - 1, i, i + 1),
+                      data->sizes[batch + i], /*allowsNegative=*/true);
     bounds.push_back(ctx.b.getIndexValue(data->sizes[batch + i]));
     components.push_back(ctx.b.getIndexConstant(i));
   }

@@ -86,6 +86,31 @@ static Tensor scale(NodeContext &ctx, Tensor input, double factor) {
       });
 }
 
+/// alpha * op(A) op(B), where op may swap the last two dimensions.
+static LogicalResult importFusedMatMul(NodeContext &ctx) {
+  if (failed(ctx.requireSameType(0, 1)) || failed(ctx.requireFloat(0)))
+    return failure();
+  for (StringRef name : {"transBatchA", "transBatchB"})
+    if (ctx.getInt(name, 0))
+      return ctx.error() << "attribute '" << name << "' is not supported";
+  SmallVector<Tensor> operands(ctx.getInputs());
+  for (auto [operand, name] :
+       llvm::zip_equal(operands, ArrayRef<StringRef>({"transA", "transB"}))) {
+    int64_t rank = operand->getRank();
+    if (!ctx.getInt(name, 0) || rank < 2)
+      continue;
+    auto order = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+    std::swap(order[rank - 1], order[rank - 2]);
+    operand = ctx.b.transpose(operand, order);
+  }
+  FailureOr<Tensor> product =
+      multiplyMatrices(ctx.b, operands[0], operands[1]);
+  if (failed(product))
+    return failure();
+  ctx.setOutput(0, scale(ctx, *product, ctx.getFloat("alpha", 1)));
+  return success();
+}
+
 static LogicalResult importGemm(NodeContext &ctx) {
   Tensor lhs = ctx.getInput(0), rhs = ctx.getInput(1);
   if (failed(ctx.requireSameType(0, 1)) || failed(requireNumbers(ctx)) ||
@@ -284,6 +309,8 @@ ArrayRef<HandlerRow> pquant::getLinearAlgebraHandlers() {
       {"", "Gemm", 13, 2, 3, 1, importGemm},
       {"", "MatMul", 13, 2, 2, 1, importMatMul},
       {"", "MatMulInteger", 13, 2, 4, 1, importMatMulInteger},
+      {"com.microsoft", "FusedMatMul", 1, 2, 2, 1, importFusedMatMul,
+       "no transposed batches"},
   };
   return rows;
 }

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Compose.h"
 #include "Handlers.h"
 
 #include "pquant/Frontend/TensorOps.h"
@@ -148,6 +149,43 @@ static LogicalResult importReduceLogSum(NodeContext &ctx) {
   return importReduction(ctx, {add, Reduction::Zero, nullptr, logarithm});
 }
 
+/// max + log(sum(exp(x - max)))
+static LogicalResult importReduceLogSumExp(NodeContext &ctx) {
+  Tensor input = ctx.getInput(0);
+  int64_t rank = input->getRank();
+  auto given = ctx.getAxes(1, rank);
+  if (failed(given) || failed(ctx.requireFloat(0)))
+    return failure();
+  SmallVector<int64_t> axes = given->value_or(SmallVector<int64_t>());
+  if (axes.empty() && ctx.getInt("noop_with_empty_axes", 0)) {
+    ctx.setOutput(0, input);
+    return success();
+  }
+  if (axes.empty())
+    axes = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+  Compose c(ctx.b);
+  // Rows of minus infinity, or with infinity, would give NaN.
+  Tensor top = c.map(c.largest(input, axes), [](ScalarOps &o, Value x) {
+    Value isFinite =
+        o.less(o.abs(x), o.constant(std::numeric_limits<double>::infinity()));
+    return o.select(isFinite, x, o.constant(0));
+  });
+  Tensor sum = c.sum(
+      c.map(c.sub(input, top), [](ScalarOps &o, Value x) { return o.exp(x); }),
+      axes);
+  Tensor result =
+      c.add(c.map(sum, [](ScalarOps &o, Value x) { return o.log(x); }), top);
+  if (!ctx.getInt("keepdims", 1)) {
+    SizeList sizes;
+    for (int64_t i = 0; i < rank; ++i)
+      if (!llvm::is_contained(axes, i))
+        sizes.push_back(input->sizes[i]);
+    result = c.reshape(result, sizes);
+  }
+  ctx.setOutput(0, result);
+  return success(result);
+}
+
 //===----------------------------------------------------------------------===//
 // ArgMax, ArgMin
 //===----------------------------------------------------------------------===//
@@ -199,6 +237,8 @@ ArrayRef<HandlerRow> pquant::getReduceHandlers() {
       {"", "ReduceL1", 13, 1, 2, 1, importReduceL1, "constant axes"},
       {"", "ReduceL2", 13, 1, 2, 1, importReduceL2, "constant axes"},
       {"", "ReduceLogSum", 13, 1, 2, 1, importReduceLogSum, "constant axes"},
+      {"", "ReduceLogSumExp", 13, 1, 2, 1, importReduceLogSumExp,
+       "constant axes"},
       {"", "ReduceMax", 13, 1, 2, 1, importReduceMax, "constant axes"},
       {"", "ReduceMean", 13, 1, 2, 1, importReduceMean, "constant axes"},
       {"", "ReduceMin", 13, 1, 2, 1, importReduceMin, "constant axes"},

@@ -6,10 +6,12 @@
 //===----------------------------------------------------------------------===//
 //
 // Updates are written one after the other by `scf.for` loops that carry the
-// tensor, in the order that ONNX gives them.
+// tensor, in the order that ONNX gives them. Nothing is written before every
+// index has been checked.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Compose.h"
 #include "Handlers.h"
 
 #include "pquant/Frontend/TensorOps.h"
@@ -57,6 +59,8 @@ static LogicalResult importScatterElements(NodeContext &ctx) {
   FailureOr<Tensor> refined = ctx.b.refineSizes(updates, indices->sizes);
   if (failed(refined))
     return failure();
+  assertInRange(ctx.b, indices, data->sizes[*axis],
+                               /*allowsNegative=*/true);
   Value where = ctx.b.getValue(indices);
   Value size = ctx.b.getIndexValue(data->sizes[*axis]);
   ctx.setOutput(
@@ -92,7 +96,10 @@ static LogicalResult importScatterND(NodeContext &ctx) {
     return failure();
   Value tuples = ctx.b.getValue(indices);
   SmallVector<Value> bounds, components;
+  Compose c(ctx.b);
   for (int64_t i = 0; i < *depth; ++i) {
+    assertInRange(ctx.b, c.slice(indices, tupleRank, i, i + 1), data->sizes[i],
+                    /*allowsNegative=*/true);
     bounds.push_back(ctx.b.getIndexValue(data->sizes[i]));
     components.push_back(ctx.b.getIndexConstant(i));
   }

@@ -105,18 +105,23 @@ static LogicalResult importConstantOfShape(NodeContext &ctx) {
   return success();
 }
 
+static LogicalResult castTo(NodeContext &ctx, ElementType type) {
+  if (type.narrowBits && ctx.getInput(0)->element != type)
+    return ctx.error() << "casts to " << getNumPyName(type)
+                       << " are not supported";
+  ctx.setOutput(0, ctx.b.castElements(ctx.getInput(0), type));
+  return success();
+}
+
 static LogicalResult importCast(NodeContext &ctx) {
   FailureOr<ElementType> type = ctx.getElementType(ctx.getInt("to", 0));
   if (failed(type))
     return failure();
-  ctx.setOutput(0, ctx.b.castElements(ctx.getInput(0), *type));
-  return success();
+  return castTo(ctx, *type);
 }
 
 static LogicalResult importCastLike(NodeContext &ctx) {
-  ctx.setOutput(0,
-                ctx.b.castElements(ctx.getInput(0), ctx.getInput(1)->element));
-  return success();
+  return castTo(ctx, ctx.getInput(1)->element);
 }
 
 //===----------------------------------------------------------------------===//
@@ -318,7 +323,8 @@ static LogicalResult importWhere(NodeContext &ctx) {
 
 ArrayRef<HandlerRow> pquant::getShapeHandlers() {
   static const HandlerRow rows[] = {
-      {"", "Cast", 13, 1, 1, 1, importCast, "no strings"},
+      {"", "Cast", 13, 1, 1, 1, importCast,
+       "no strings, not to types of less than 8 bits"},
       {"", "CastLike", 15, 2, 2, 1, importCastLike},
       {"", "Concat", 13, 1, variadic, 1, importConcat},
       {"", "Constant", 13, 0, 0, 1, importConstant, "no strings, not sparse"},

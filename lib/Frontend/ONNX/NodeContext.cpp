@@ -46,6 +46,14 @@ std::optional<ElementType> pquant::convertElementType(MLIRContext *context,
     return integer(32, true);
   case TensorProto::UINT64:
     return integer(64, true);
+  case INT2:
+  case INT4:
+    return ElementType{IntegerType::get(context, 8), /*isUnsigned=*/false,
+                       static_cast<unsigned>(getONNXElementBits(dataType))};
+  case UINT2:
+  case UINT4:
+    return ElementType{IntegerType::get(context, 8), /*isUnsigned=*/true,
+                       static_cast<unsigned>(getONNXElementBits(dataType))};
   default:
     return std::nullopt;
   }
@@ -109,7 +117,22 @@ Tensor NodeContext::getTensor(StringRef name) {
   const AttributeProto *attribute = findAttribute(name, AttributeProto::TENSOR);
   if (!attribute)
     return nullptr;
+  if (!attribute->has_t()) {
+    error() << "expected attribute '" << name << "' to hold a tensor";
+    failedAttribute = true;
+    return nullptr;
+  }
   return constants.import(attribute->t(), node.output(0));
+}
+
+FailureOr<SmallVector<Tensor>>
+NodeContext::importSubgraph(StringRef name, ArrayRef<Tensor> graphInputs) {
+  const AttributeProto *attribute = findAttribute(name, AttributeProto::GRAPH);
+  if (failedAttribute)
+    return failure();
+  if (!attribute)
+    return error() << "expected attribute '" << name << "'";
+  return importGraph(attribute->g(), graphInputs);
 }
 
 FailureOr<int64_t> NodeContext::getAxis(StringRef name, int64_t defaultValue,

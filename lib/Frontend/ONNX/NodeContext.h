@@ -42,12 +42,18 @@ using AttributeMap = llvm::StringMap<const onnx::AttributeProto *>;
 
 class NodeContext {
 public:
+  /// Imports a graph that a node has as attribute, with values for its inputs.
+  using SubgraphImporter =
+      llvm::function_ref<mlir::FailureOr<llvm::SmallVector<Tensor>>(
+          const onnx::GraphProto &, llvm::ArrayRef<Tensor>)>;
+
   NodeContext(TensorBuilder &builder, ConstantImporter &constants,
               const onnx::NodeProto &node, const AttributeMap *callAttributes,
-              int64_t opset, llvm::SmallVector<Tensor> inputs)
-      : b(builder), opset(opset), constants(constants), node(node),
-        callAttributes(callAttributes), inputs(std::move(inputs)),
-        outputs(node.output_size(), nullptr) {}
+              int64_t opset, llvm::SmallVector<Tensor> inputs,
+              SubgraphImporter importSubgraph)
+      : b(builder), opset(opset), importGraph(importSubgraph),
+        constants(constants), node(node), callAttributes(callAttributes),
+        inputs(std::move(inputs)), outputs(node.output_size(), nullptr) {}
 
   /// Starts an error about this node.
   mlir::InFlightDiagnostic error() { return b.error(); }
@@ -66,6 +72,10 @@ public:
   std::optional<llvm::SmallVector<int64_t>> getInts(llvm::StringRef name);
   std::optional<llvm::SmallVector<float>> getFloats(llvm::StringRef name);
   Tensor getTensor(llvm::StringRef name);
+  /// Imports the graph in attribute `name` at the end of the current block and
+  /// gives its outputs.
+  mlir::FailureOr<llvm::SmallVector<Tensor>>
+  importSubgraph(llvm::StringRef name, llvm::ArrayRef<Tensor> graphInputs);
 
   /// The attribute `name` as an axis of a tensor of `rank` dimensions.
   mlir::FailureOr<int64_t> getAxis(llvm::StringRef name, int64_t defaultValue,
@@ -116,6 +126,7 @@ private:
   const onnx::AttributeProto *
   findAttribute(llvm::StringRef name, onnx::AttributeProto::AttributeType type);
 
+  SubgraphImporter importGraph;
   ConstantImporter &constants;
   const onnx::NodeProto &node;
   const AttributeMap *callAttributes;

@@ -8,6 +8,7 @@
 #include "ONNXReader.h"
 
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/Twine.h"
 
 using namespace llvm;
@@ -25,26 +26,73 @@ std::string pquant::describeNode(const onnx::NodeProto &node, int index) {
 /// Marks a name that no node computes: an input or an initialiser.
 static constexpr int isGiven = -1;
 
-/// Finds an order in which every node follows what it reads. `producers` maps
-/// the names that are there from the start to `isGiven`.
+namespace {
+/// The names of one graph, by the node that computes each, and the graph
+/// around it.
+struct Names {
+  const Names *outer = nullptr;
+  StringMap<int> own;
+
+  bool contains(StringRef name) const {
+    return own.count(name) || (outer && outer->contains(name));
+  }
+};
+} // namespace
+
+/// Appends the names that a graph reads from the graphs around it.
+static void appendCaptures(const onnx::GraphProto &graph,
+                           std::vector<std::string> &captures);
+
+/// Everything that a node reads: its inputs, and what its graphs capture.
+static std::vector<std::string> getReads(const onnx::NodeProto &node) {
+  std::vector<std::string> reads(node.input().begin(), node.input().end());
+  for (const onnx::AttributeProto &attribute : node.attribute())
+    if (attribute.has_g())
+      appendCaptures(attribute.g(), reads);
+  return reads;
+}
+
+static void appendCaptures(const onnx::GraphProto &graph,
+                           std::vector<std::string> &captures) {
+  StringSet<> local;
+  for (const onnx::ValueInfoProto &input : graph.input())
+    local.insert(input.name());
+  for (const onnx::TensorProto &tensor : graph.initializer())
+    local.insert(tensor.name());
+  for (const onnx::NodeProto &node : graph.node())
+    for (const std::string &name : node.output())
+      local.insert(name);
+  auto append = [&](const std::string &name) {
+    if (!name.empty() && !local.contains(name))
+      captures.push_back(name);
+  };
+  for (const onnx::NodeProto &node : graph.node())
+    for (const std::string &name : getReads(node))
+      append(name);
+  for (const onnx::ValueInfoProto &output : graph.output())
+    append(output.name());
+}
+
+/// Finds an order in which every node follows what it reads. `names` has the
+/// names that are there from the start, and afterwards those of the nodes.
 static Expected<std::vector<int>> sortNodes(const NodeList &nodes,
-                                            StringMap<int> producers) {
+                                            Names &names) {
   for (int i = 0; i < nodes.size(); ++i)
     for (const std::string &name : nodes[i].output())
-      if (!name.empty() && !producers.try_emplace(name, i).second)
+      if (!name.empty() && !names.own.try_emplace(name, i).second)
         return createStringError(describeNode(nodes[i], i) + ": output '" +
                                  name + "' is defined twice");
   std::vector<unsigned> missing(nodes.size(), 0);
   std::vector<std::vector<int>> users(nodes.size());
   for (int i = 0; i < nodes.size(); ++i)
-    for (const std::string &name : nodes[i].input()) {
+    for (const std::string &name : getReads(nodes[i])) {
       if (name.empty())
         continue;
-      auto it = producers.find(name);
-      if (it == producers.end())
+      if (!names.contains(name))
         return createStringError(describeNode(nodes[i], i) + ": input '" +
                                  name + "' is not defined");
-      if (it->second == isGiven)
+      auto it = names.own.find(name);
+      if (it == names.own.end() || it->second == isGiven)
         continue;
       ++missing[i];
       users[it->second].push_back(i);
@@ -74,79 +122,112 @@ static Expected<std::vector<int>> sortNodes(const NodeList &nodes,
   return order;
 }
 
-static Error checkNodeTensors(ONNXModel &model, const NodeList &nodes) {
-  for (int i = 0; i < nodes.size(); ++i)
-    for (const onnx::AttributeProto &attribute : nodes[i].attribute())
-      if (attribute.has_t())
-        if (Error error = checkTensor(model, attribute.t()))
-          return createStringError(describeNode(nodes[i], i) + ": attribute '" +
-                                   attribute.name() +
-                                   "': " + toString(std::move(error)));
-  return Error::success();
-}
-
-static Error checkMainGraph(ONNXModel &model) {
-  const onnx::GraphProto &graph = model.proto.graph();
+static Error checkInitializers(ONNXModel &model, const onnx::GraphProto &graph,
+                               Names &names) {
   if (graph.sparse_initializer_size() > 0)
     return createStringError("sparse initializers are not supported");
-  StringMap<int> names;
   for (const onnx::TensorProto &tensor : graph.initializer()) {
-    if (!names.try_emplace(tensor.name(), isGiven).second)
+    if (!names.own.try_emplace(tensor.name(), isGiven).second)
       return createStringError("initializer '" + tensor.name() +
                                "' is defined twice");
     if (Error error = checkTensor(model, tensor))
       return createStringError("initializer '" + tensor.name() +
                                "': " + toString(std::move(error)));
   }
-  StringMap<int> inputs;
+  return Error::success();
+}
+
+static Error checkSubgraph(ONNXModel &model, const onnx::GraphProto &graph,
+                           const Names &outer);
+
+/// Checks the tensors and graphs that nodes have as attributes.
+static Error checkAttributes(ONNXModel &model, const NodeList &nodes,
+                             const Names &names) {
+  for (int i = 0; i < nodes.size(); ++i)
+    for (const onnx::AttributeProto &attribute : nodes[i].attribute()) {
+      auto explain = [&](Error error) {
+        return createStringError(describeNode(nodes[i], i) + ": attribute '" +
+                                 attribute.name() +
+                                 "': " + toString(std::move(error)));
+      };
+      if (attribute.has_t())
+        if (Error error = checkTensor(model, attribute.t()))
+          return explain(std::move(error));
+      if (attribute.has_g())
+        if (Error error = checkSubgraph(model, attribute.g(), names))
+          return explain(std::move(error));
+    }
+  return Error::success();
+}
+
+static Error checkSubgraph(ONNXModel &model, const onnx::GraphProto &graph,
+                           const Names &outer) {
+  Names names{&outer, {}};
+  for (const onnx::ValueInfoProto &input : graph.input())
+    if (!names.own.try_emplace(input.name(), isGiven).second)
+      return createStringError("graph input '" + input.name() +
+                               "' is defined twice");
+  if (Error error = checkInitializers(model, graph, names))
+    return error;
+  Expected<std::vector<int>> order = sortNodes(graph.node(), names);
+  if (!order)
+    return order.takeError();
+  for (const onnx::ValueInfoProto &output : graph.output())
+    if (!names.contains(output.name()))
+      return createStringError("graph output '" + output.name() +
+                               "' is not defined");
+  model.subgraphOrders[&graph] = std::move(*order);
+  return checkAttributes(model, graph.node(), names);
+}
+
+static Error checkMainGraph(ONNXModel &model) {
+  const onnx::GraphProto &graph = model.proto.graph();
+  Names names;
+  if (Error error = checkInitializers(model, graph, names))
+    return error;
+  StringSet<> inputs;
   for (const onnx::ValueInfoProto &input : graph.input()) {
-    if (!inputs.try_emplace(input.name(), isGiven).second)
+    if (!inputs.insert(input.name()).second)
       return createStringError("graph input '" + input.name() +
                                "' is defined twice");
     // An initialiser of the same name is the input's default value.
-    names.try_emplace(input.name(), isGiven);
+    names.own.try_emplace(input.name(), isGiven);
   }
   Expected<std::vector<int>> order = sortNodes(graph.node(), names);
   if (!order)
     return order.takeError();
   model.nodeOrder = std::move(*order);
-  for (const onnx::NodeProto &node : graph.node())
-    for (const std::string &name : node.output())
-      names.try_emplace(name, isGiven);
   if (graph.output_size() == 0)
     return createStringError("the graph has no outputs");
   for (const onnx::ValueInfoProto &output : graph.output())
-    if (!names.count(output.name()))
+    if (!names.contains(output.name()))
       return createStringError("graph output '" + output.name() +
                                "' is not defined");
-  return checkNodeTensors(model, graph.node());
+  return checkAttributes(model, graph.node(), names);
+}
+
+static Error checkFunction(ONNXModel &model,
+                           const onnx::FunctionProto &function) {
+  Names names;
+  for (const std::string &input : function.input())
+    names.own.try_emplace(input, isGiven);
+  Expected<std::vector<int>> order = sortNodes(function.node(), names);
+  if (!order)
+    return order.takeError();
+  model.functionOrders.push_back(std::move(*order));
+  for (const std::string &output : function.output())
+    if (!names.contains(output))
+      return createStringError("output '" + output + "' is not defined");
+  return checkAttributes(model, function.node(), names);
 }
 
 Error pquant::checkGraphs(ONNXModel &model) {
   if (Error error = checkMainGraph(model))
     return error;
-  for (const onnx::FunctionProto &function : model.proto.functions()) {
-    StringMap<int> names;
-    for (const std::string &input : function.input())
-      names.try_emplace(input, isGiven);
-    auto explain = [&](Error error) {
+  for (const onnx::FunctionProto &function : model.proto.functions())
+    if (Error error = checkFunction(model, function))
       return createStringError("function '" + function.domain() + "." +
                                function.name() +
                                "': " + toString(std::move(error)));
-    };
-    Expected<std::vector<int>> order = sortNodes(function.node(), names);
-    if (!order)
-      return explain(order.takeError());
-    model.functionOrders.push_back(std::move(*order));
-    for (const onnx::NodeProto &node : function.node())
-      for (const std::string &name : node.output())
-        names.try_emplace(name, isGiven);
-    for (const std::string &output : function.output())
-      if (!names.count(output))
-        return explain(
-            createStringError("output '" + output + "' is not defined"));
-    if (Error error = checkNodeTensors(model, function.node()))
-      return explain(std::move(error));
-  }
   return Error::success();
 }

@@ -20,9 +20,6 @@
 using namespace mlir;
 using namespace pquant;
 
-/// Functions may call functions; a model must not grow beyond this.
-static constexpr int64_t maxInlinedNodes = int64_t(1) << 20;
-
 GraphImporter::GraphImporter(ONNXModel &checkedModel, MLIRContext *context,
                              StringRef file, bool collectOnly)
     : model(checkedModel), builder(context),
@@ -77,7 +74,7 @@ LogicalResult GraphImporter::importInputs(Scope &scope, func::FuncOp function) {
     const onnx::TypeProto_Tensor &type = input.type().tensor_type();
     std::optional<ElementType> element =
         convertElementType(builder.getContext(), type.elem_type());
-    if (!element)
+    if (!element || element->narrowBits)
       return tensorBuilder.error()
              << "element type '" << getONNXTypeName(type.elem_type())
              << "' is not supported";
@@ -133,9 +130,13 @@ LogicalResult GraphImporter::importOutputs(Scope &scope,
   for (const onnx::ValueInfoProto &output : model.proto.graph().output()) {
     tensorBuilder.setNode(NameLoc::get(builder.getStringAttr(output.name())),
                           "graph output '" + output.name() + "'");
-    if (scope.poisoned.contains(output.name()))
+    if (scope.isPoisoned(output.name()))
       return failure();
-    Tensor tensor = scope.tensors.lookup(output.name());
+    Tensor tensor = scope.lookup(output.name());
+    if (tensor->element.narrowBits)
+      return tensorBuilder.error()
+             << "element type '" << getNumPyName(tensor->element)
+             << "' is not supported";
     const onnx::TypeProto_Tensor &type = output.type().tensor_type();
     std::optional<ElementType> declared =
         convertElementType(builder.getContext(), type.elem_type());
@@ -166,8 +167,9 @@ LogicalResult GraphImporter::importOutputs(Scope &scope,
   return success();
 }
 
-void GraphImporter::importInitializers(Scope &scope) {
-  for (const onnx::TensorProto &tensor : model.proto.graph().initializer()) {
+void GraphImporter::importInitializers(Scope &scope,
+                                       const onnx::GraphProto &graph) {
+  for (const onnx::TensorProto &tensor : graph.initializer()) {
     tensorBuilder.setNode(NameLoc::get(builder.getStringAttr(tensor.name())),
                           "initializer '" + tensor.name() + "'");
     scope.tensors[tensor.name()] = constants.import(tensor, tensor.name());
@@ -224,7 +226,7 @@ LogicalResult GraphImporter::importNode(Scope &scope,
                                         StringRef name) {
   SmallVector<Tensor> inputs;
   for (const std::string &input : node.input())
-    inputs.push_back(input.empty() ? nullptr : scope.tensors.lookup(input));
+    inputs.push_back(input.empty() ? nullptr : scope.lookup(input));
   // A function of our domain is the operation of its name, whatever its body.
   const auto &functions = model.proto.functions();
   for (int i = 0; i < functions.size(); ++i)
@@ -235,7 +237,7 @@ LogicalResult GraphImporter::importNode(Scope &scope,
   const HandlerRow *row = findHandler(scope, node, name);
   // What reads a poisoned value is not built: its cause is known.
   bool isPoisoned = llvm::any_of(node.input(), [&](const std::string &input) {
-    return scope.poisoned.contains(input);
+    return scope.isPoisoned(input);
   });
   if (!row || isPoisoned)
     return failure();
@@ -294,8 +296,12 @@ LogicalResult GraphImporter::runHandler(Scope &scope,
   if (outputs < 1 || outputs > row.maxOutputs)
     return tensorBuilder.error() << "expected 1 to " << row.maxOutputs
                                  << " outputs, but got " << outputs;
+  auto importGraph = [&](const onnx::GraphProto &graph,
+                         ArrayRef<Tensor> graphInputs) {
+    return importSubgraph(scope, graph, graphInputs);
+  };
   NodeContext ctx(tensorBuilder, constants, node, scope.attributes, opset,
-                  std::move(inputs));
+                  std::move(inputs), importGraph);
   if (failed(row.handler(ctx)) || ctx.hasFailed())
     return failure();
   for (auto [name, tensor] : llvm::zip_equal(node.output(), ctx.getOutputs())) {
@@ -305,99 +311,6 @@ LogicalResult GraphImporter::runHandler(Scope &scope,
       return tensorBuilder.error()
              << "output '" << name << "' is not supported";
     scope.tensors[name] = tensor;
-  }
-  return success();
-}
-
-//===----------------------------------------------------------------------===//
-// Functions of the model
-//===----------------------------------------------------------------------===//
-
-// Defaults came with IR version 9: field 11, which an older schema keeps among
-// the unknown fields.
-LogicalResult
-GraphImporter::readFunctionDefaults(const onnx::FunctionProto &function,
-                                    AttributeMap &attributes) {
-  constexpr int attributeProtoField = 11;
-  const google::protobuf::UnknownFieldSet &fields =
-      function.GetReflection()->GetUnknownFields(function);
-  for (int i = 0; i < fields.field_count(); ++i) {
-    const google::protobuf::UnknownField &field = fields.field(i);
-    if (field.number() != attributeProtoField)
-      continue;
-    onnx::AttributeProto &attribute = functionDefaults.emplace_back();
-    if (field.type() != google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED ||
-        !attribute.ParseFromString(field.length_delimited()))
-      return tensorBuilder.error()
-             << "malformed default attribute of function '" << function.name()
-             << "'";
-    if (attribute.has_t())
-      if (llvm::Error error = checkTensor(model, attribute.t()))
-        return tensorBuilder.error()
-               << "default attribute '" << attribute.name()
-               << "': " << llvm::toString(std::move(error));
-    attributes.try_emplace(attribute.name(), &attribute);
-  }
-  return success();
-}
-
-LogicalResult GraphImporter::inlineFunction(Scope &scope,
-                                            const onnx::NodeProto &node,
-                                            int functionIndex,
-                                            ArrayRef<Tensor> inputs) {
-  const onnx::FunctionProto &function = model.proto.functions(functionIndex);
-  if (llvm::is_contained(callStack, functionIndex))
-    return tensorBuilder.error()
-           << "function '" << function.name() << "' calls itself";
-  inlinedNodes += function.node_size();
-  if (inlinedNodes > maxInlinedNodes)
-    return tensorBuilder.error() << "the model's functions expand to more than "
-                                 << maxInlinedNodes << " nodes";
-  if (static_cast<int>(inputs.size()) > function.input_size() ||
-      node.output_size() > function.output_size())
-    return tensorBuilder.error()
-           << "expected at most " << function.input_size() << " inputs and "
-           << function.output_size() << " outputs, but got " << inputs.size()
-           << " and " << node.output_size();
-  AttributeMap attributes;
-  for (const onnx::AttributeProto &attribute : node.attribute()) {
-    const onnx::AttributeProto *value = &attribute;
-    if (!attribute.ref_attr_name().empty())
-      value = scope.attributes
-                  ? scope.attributes->lookup(attribute.ref_attr_name())
-                  : nullptr;
-    if (value)
-      attributes[attribute.name()] = value;
-  }
-  if (failed(readFunctionDefaults(function, attributes)))
-    return failure();
-
-  Scope body;
-  body.attributes = &attributes;
-  body.call = tensorBuilder.getLoc();
-  body.subject = nodeSubject + ": ";
-  for (const onnx::OperatorSetIdProto &opset : function.opset_import())
-    body.opsets[opset.domain() == "ai.onnx" ? "" : opset.domain()] =
-        opset.version();
-  for (auto [i, name] : llvm::enumerate(function.input()))
-    body.tensors[name] = i < inputs.size() ? inputs[i] : nullptr;
-  for (auto [i, input] : llvm::enumerate(node.input()))
-    if (scope.poisoned.contains(input))
-      body.poisoned.insert(function.input(i));
-  callStack.push_back(functionIndex);
-  importNodes(body, function.node(), model.functionOrders[functionIndex]);
-  callStack.pop_back();
-  for (auto [i, output] : llvm::enumerate(node.output())) {
-    const std::string &name = function.output(i);
-    Tensor tensor = body.tensors.lookup(name);
-    if (body.poisoned.contains(name))
-      scope.poisoned.insert(output);
-    else if (!tensor && !output.empty())
-      return tensorBuilder.error()
-             << "function '" << function.name()
-             << "' returns its omitted input '" << name << "'";
-    else
-      scope.tensors[output] = tensor;
   }
   return success();
 }
@@ -427,7 +340,7 @@ FailureOr<OwningOpRef<ModuleOp>> GraphImporter::run() {
   for (const onnx::OperatorSetIdProto &opset : model.proto.opset_import())
     scope.opsets[opset.domain() == "ai.onnx" ? "" : opset.domain()] =
         opset.version();
-  importInitializers(scope);
+  importInitializers(scope, graph);
   if (failed(importInputs(scope, function)))
     return failure();
   importNodes(scope, graph.node(), model.nodeOrder);

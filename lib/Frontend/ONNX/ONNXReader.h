@@ -30,11 +30,11 @@
 namespace pquant {
 
 /// The operator sets of the default domain that are understood.
-constexpr int64_t minONNXOpset = 13, maxONNXOpset = 18;
+constexpr int64_t minONNXOpset = 13, maxONNXOpset = 24;
 /// The domain whose functions are operations of the dialect, and its version.
 constexpr llvm::StringLiteral pquantDomain = "pquant";
 constexpr int64_t pquantDomainVersion = 1;
-constexpr int64_t minONNXIRVersion = 3, maxONNXIRVersion = 10;
+constexpr int64_t minONNXIRVersion = 3, maxONNXIRVersion = 13;
 
 /// A model that has passed every check of the reader.
 struct ONNXModel {
@@ -43,6 +43,8 @@ struct ONNXModel {
   std::vector<int> nodeOrder;
   /// The same for proto.functions.
   std::vector<std::vector<int>> functionOrders;
+  /// The same for the graphs that nodes have as attributes.
+  std::map<const onnx::GraphProto *, std::vector<int>> subgraphOrders;
   /// Where external data must lie; empty when there is no such directory.
   std::string directory;
   /// Files of external data, each mapped once.
@@ -64,9 +66,11 @@ ModelOrError readONNXFile(llvm::StringRef path, llvm::StringRef directory);
 /// Reads a model from memory.
 ModelOrError readONNXBytes(llvm::StringRef bytes, llvm::StringRef directory);
 
-/// Bytes of one element as stored, 0 for types that have no fixed size or are
+/// Element types that are newer than the installed schema.
+enum NarrowType : int32_t { UINT4 = 21, INT4 = 22, UINT2 = 25, INT2 = 26 };
+/// Bits of one element as stored, 0 for types that have no fixed size or are
 /// not supported.
-int64_t getONNXElementSize(int32_t dataType);
+int64_t getONNXElementBits(int32_t dataType);
 /// "float", "int64", ... as in ONNX's TensorProto.DataType, in lower case.
 std::string getONNXTypeName(int32_t dataType);
 /// A node's name for messages: `'name' (Type)`.

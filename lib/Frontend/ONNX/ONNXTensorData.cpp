@@ -21,31 +21,45 @@ using namespace llvm;
 using namespace pquant;
 using onnx::TensorProto;
 
-int64_t pquant::getONNXElementSize(int32_t dataType) {
+int64_t pquant::getONNXElementBits(int32_t dataType) {
   switch (dataType) {
+  case UINT2:
+  case INT2:
+    return 2;
+  case UINT4:
+  case INT4:
+    return 4;
   case TensorProto::BOOL:
   case TensorProto::INT8:
   case TensorProto::UINT8:
-    return 1;
+    return 8;
   case TensorProto::INT16:
   case TensorProto::UINT16:
   case TensorProto::FLOAT16:
   case TensorProto::BFLOAT16:
-    return 2;
+    return 16;
   case TensorProto::INT32:
   case TensorProto::UINT32:
   case TensorProto::FLOAT:
-    return 4;
+    return 32;
   case TensorProto::INT64:
   case TensorProto::UINT64:
   case TensorProto::DOUBLE:
-    return 8;
+    return 64;
   default:
     return 0;
   }
 }
 
 std::string pquant::getONNXTypeName(int32_t dataType) {
+  static constexpr std::pair<int32_t, const char *> newer[] = {
+      {17, "float8e4m3fn"},   {18, "float8e4m3fnuz"}, {19, "float8e5m2"},
+      {20, "float8e5m2fnuz"}, {UINT4, "uint4"},       {INT4, "int4"},
+      {23, "float4e2m1"},     {24, "float8e8m0"},     {UINT2, "uint2"},
+      {INT2, "int2"}};
+  for (auto [number, name] : newer)
+    if (number == dataType)
+      return name;
   if (!onnx::TensorProto_DataType_IsValid(dataType))
     return "type " + std::to_string(dataType);
   return StringRef(onnx::TensorProto_DataType_Name(
@@ -55,8 +69,8 @@ std::string pquant::getONNXTypeName(int32_t dataType) {
 
 /// The number of bytes that the tensor's type and dimensions ask for.
 static Expected<int64_t> getByteCount(const TensorProto &tensor) {
-  int64_t bytes = getONNXElementSize(tensor.data_type());
-  if (bytes == 0)
+  int64_t bits = getONNXElementBits(tensor.data_type()), count = 1;
+  if (bits == 0)
     return createStringError("tensors of element type '" +
                              getONNXTypeName(tensor.data_type()) +
                              "' are not supported");
@@ -64,9 +78,14 @@ static Expected<int64_t> getByteCount(const TensorProto &tensor) {
     if (dim < 0)
       return createStringError("expected dimensions of at least 0, but got " +
                                Twine(dim));
-    if (MulOverflow(bytes, dim, bytes))
+    if (MulOverflow(count, dim, count))
       return createStringError("the tensor's dimensions overflow 2^63 bytes");
   }
+  if (bits < 8)
+    return divideCeil(count, 8 / bits);
+  int64_t bytes = 0;
+  if (MulOverflow(count, bits / 8, bytes))
+    return createStringError("the tensor's dimensions overflow 2^63 bytes");
   return bytes;
 }
 
@@ -208,7 +227,8 @@ Error pquant::checkTensor(ONNXModel &model, const TensorProto &tensor) {
     model.externalBytes[&tensor] = std::move(*bytes);
     return Error::success();
   }
-  int64_t elementSize = getONNXElementSize(tensor.data_type());
+  // Narrow elements come by the byte in typed fields too.
+  int64_t entrySize = divideCeil(getONNXElementBits(tensor.data_type()), 8);
   if (tensor.has_raw_data()) {
     if (static_cast<int64_t>(tensor.raw_data().size()) != *byteCount)
       return createStringError("expected " + Twine(*byteCount) +
@@ -216,8 +236,8 @@ Error pquant::checkTensor(ONNXModel &model, const TensorProto &tensor) {
                                Twine(tensor.raw_data().size()));
     return Error::success();
   }
-  if (getTypedCount(tensor) != *byteCount / elementSize)
-    return createStringError("expected " + Twine(*byteCount / elementSize) +
+  if (getTypedCount(tensor) != *byteCount / entrySize)
+    return createStringError("expected " + Twine(*byteCount / entrySize) +
                              " elements, but got " +
                              Twine(getTypedCount(tensor)));
   return Error::success();
@@ -261,7 +281,7 @@ TensorBytes ONNXModel::takeBytes(TensorProto &tensor) {
     appendAs<int32_t>(*bytes, tensor.int32_data());
     break;
   default:
-    if (getONNXElementSize(tensor.data_type()) == 1)
+    if (getONNXElementBits(tensor.data_type()) <= 8)
       appendAs<uint8_t>(*bytes, tensor.int32_data());
     else
       appendAs<uint16_t>(*bytes, tensor.int32_data());

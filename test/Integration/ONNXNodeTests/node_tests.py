@@ -17,7 +17,7 @@ import warnings
 
 import numpy as np
 
-OPSETS = range(13, 19)
+OPSETS = range(13, 25)
 
 # Inputs that pquant needs to know when it compiles: they become initialisers.
 CONSTANT_INPUTS = {
