@@ -291,15 +291,14 @@ Result ChoiceEvaluator::evaluateScatter(scf::ForOp op, ArrayRef<int64_t> dims) {
   std::optional<int64_t> position = getFixedPosition(dims[scatter->axis]);
   if (!position)
     return std::nullopt;
-  for (auto [i, loop] : llvm::enumerate(scatter->loops))
-    loops[loop] = static_cast<int64_t>(i) == scatter->axis ? TensorExpr::unitDim
-                                                           : dims[i];
+  for (auto [loop, dim] : scatter->loops)
+    loops[loop] = dim == TensorExpr::unitDim ? dim : dims[dim];
   Result result;
   if (std::optional<int64_t> index = getNumber({scatter->index, {}}))
     result = *index == *position
                  ? evaluate({scatter->update, {}})
                  : evaluate({scatter->init, SmallVector<int64_t, 4>(dims)});
-  for (Value loop : scatter->loops)
+  for (auto [loop, dim] : scatter->loops)
     loops.erase(loop);
   return result;
 }
@@ -354,6 +353,13 @@ Result ChoiceEvaluator::evaluateArithmetic(Operation *op,
       .Case<arith::UIToFPOp, arith::ExtUIOp>([&](auto) { return cast(false); })
       .Case<arith::SIToFPOp, arith::ExtSIOp, arith::IndexCastOp>(
           [&](auto) { return cast(true); })
+      .Case([&](arith::CmpFOp compare) -> Result {
+        if (finder.isProbabilities({compare.getLhs(), root.dims}) ||
+            finder.isProbabilities({compare.getRhs(), root.dims}))
+          return fail("experts are chosen by comparing probabilities, of which "
+                      "two may be equal");
+        return Chosen{1, false, root};
+      })
       .Case([&](arith::SelectOp select) -> Result {
         std::optional<int64_t> condition =
             getNumber({select.getCondition(), root.dims});
@@ -429,9 +435,9 @@ pquant::matchRoutedChoice(ConstantEvaluator &constants, const TensorExpr &expr,
       return std::nullopt;
     }
     if (!value || !value->base || value->number != 1) {
-      reason = !inner.empty() ? inner
-                              : "what is taken for expert " +
-                                    std::to_string(e) + " is not one result";
+      std::string what = isZero(value) ? "nothing is taken for expert "
+                                       : "not one result is taken for expert ";
+      reason = !inner.empty() ? inner : what + std::to_string(e);
       return std::nullopt;
     }
     Result outer = factor ? choice.evaluate(*factor) : makeNumber(1);

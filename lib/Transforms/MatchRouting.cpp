@@ -197,25 +197,29 @@ std::optional<ScatterMatch> pquant::matchScatter(scf::ForOp outer) {
     return std::nullopt;
   scf::ForOp inner = nest.back();
   auto insert = inner.getYieldedValues()[0].getDefiningOp<tensor::InsertOp>();
-  if (!insert || insert.getDest() != inner.getRegionIterArg(0) ||
-      insert.getIndices().size() != nest.size())
+  if (!insert || insert.getDest() != inner.getRegionIterArg(0))
     return std::nullopt;
   ScatterMatch match{outer.getInitArgs()[0], insert.getScalar(), {}, {}, -1};
-  Builder builder(outer.getContext());
-  for (auto [i, loop] : llvm::enumerate(nest)) {
-    Value variable = loop.getInductionVar(), index = insert.getIndices()[i];
-    std::optional<OpFoldResult> size = getFilledSize(match.init, i);
-    if (index != variable && match.axis < 0) {
-      match.axis = i;
-      match.index = index;
-      size = builder.getIndexAttr(1);
-    } else if (index != variable) {
-      return std::nullopt;
-    }
+  OpFoldResult one = Builder(outer.getContext()).getIndexAttr(1);
+  auto indices = insert.getIndices();
+  for (scf::ForOp loop : nest) {
+    Value variable = loop.getInductionVar();
+    int64_t dim = llvm::find(indices, variable) - indices.begin();
+    bool isRow = dim < static_cast<int64_t>(indices.size());
     // Every row is written, once.
+    auto size = isRow ? getFilledSize(match.init, dim) : std::optional(one);
     if (!size || !runsOver(loop, *size))
       return std::nullopt;
-    match.loops.push_back(variable);
+    match.loops.push_back({variable, isRow ? dim : TensorExpr::unitDim});
+  }
+  for (size_t i = 0; i < indices.size(); ++i) {
+    auto isIndex = [&](auto loop) { return loop.first == indices[i]; };
+    if (llvm::any_of(match.loops, isIndex))
+      continue;
+    if (match.axis >= 0)
+      return std::nullopt;
+    match.axis = i;
+    match.index = indices[i];
   }
   return match.axis < 0 ? std::nullopt : std::optional(match);
 }

@@ -52,8 +52,9 @@ struct ScatterMatch {
   Value init;
   /// Scalars that depend on the variables of the loops.
   Value update, index;
-  /// The variable that runs over each dimension; that over `axis` is 0.
-  SmallVector<Value> loops;
+  /// The variables of the loops, with the dimension that each runs over; that
+  /// over one update in a row, if it is there, is 0.
+  SmallVector<std::pair<Value, int64_t>> loops;
   int64_t axis;
 };
 
