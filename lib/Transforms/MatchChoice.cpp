@@ -402,9 +402,8 @@ Result ChoiceEvaluator::evaluate(const TensorExpr &expr) {
       .Case([&](tensor::ExtractOp extract) {
         return evaluateExtract(extract, root.dims);
       })
-      .Case([&](tensor::ConcatOp concat) {
-        return evaluateConcat(concat, root);
-      })
+      .Case(
+          [&](tensor::ConcatOp concat) { return evaluateConcat(concat, root); })
       .Case([&](tensor::ExtractSliceOp slice) {
         return evaluateSlice(slice, root.dims);
       })
@@ -412,9 +411,8 @@ Result ChoiceEvaluator::evaluate(const TensorExpr &expr) {
         return evaluateReduction(generic, root);
       })
       .Case([&](scf::ForOp loop) { return evaluateScatter(loop, root.dims); })
-      .Default([&](Operation *other) {
-        return evaluateArithmetic(other, root);
-      });
+      .Default(
+          [&](Operation *other) { return evaluateArithmetic(other, root); });
 }
 
 std::optional<RoutedChoice>

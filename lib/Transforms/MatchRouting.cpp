@@ -75,8 +75,7 @@ std::optional<TensorExpr> pquant::matchMaximum(const TensorExpr &expr) {
 /// Whether `value` is `a > b`, or an earlier `a == b`, as a number.
 static bool isComesFirst(Value value, Value a, Value b, Value isEarlier) {
   auto extend = value.getDefiningOp<arith::ExtUIOp>();
-  auto either =
-      extend ? extend.getIn().getDefiningOp<arith::OrIOp>() : nullptr;
+  auto either = extend ? extend.getIn().getDefiningOp<arith::OrIOp>() : nullptr;
   auto better =
       either ? either.getLhs().getDefiningOp<arith::CmpFOp>() : nullptr;
   auto tie = either ? either.getRhs().getDefiningOp<arith::AndIOp>() : nullptr;

@@ -114,8 +114,8 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
     match.experts.push_back(*ffn);
     return ffn->isInt8 && !match.int8.row;
   }
-  match.choice = matchRoutedChoice(evaluator, match.int8.base, match.int8.row,
-                                   reason);
+  match.choice =
+      matchRoutedChoice(evaluator, match.int8.base, match.int8.row, reason);
   if (!match.choice)
     return false;
   for (auto [i, expert] : llvm::enumerate(match.choice->experts)) {
