@@ -44,23 +44,19 @@ struct Router {
   Location loc;
 };
 
-/// One of E results, chosen for each row by a router.
+/// One of E results, chosen for each row by a router and multiplied with its
+/// probability.
 struct RoutedChoice {
   /// The E candidates, in the space of the result.
   SmallVector<TensorExpr> experts;
   Router router;
-  /// The softmax, to compare with that of the probability.
-  Value softmax;
 };
 
-/// Recognises a gather from the stack of all experts' results by the index of
-/// the largest probability.
-std::optional<RoutedChoice> matchRoutedChoice(ConstantEvaluator &evaluator,
-                                              const TensorExpr &expr,
-                                              std::string &reason);
-
-/// Whether `expr` is the largest element of the rows of `softmax`.
-bool isTopProbability(const TensorExpr &expr, Value softmax);
+/// Recognises `factor * expr` as the result of one expert, whatever the form
+/// (MatchChoice.cpp); `reason` says what is in the way when there is a router.
+std::optional<RoutedChoice>
+matchRoutedChoice(ConstantEvaluator &constants, const TensorExpr &expr,
+                  const std::optional<TensorExpr> &factor, std::string &reason);
 
 } // namespace pquant
 

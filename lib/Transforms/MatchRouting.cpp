@@ -1,54 +1,42 @@
-//===- MatchRouting.cpp - Experts that are evaluated, then chosen ---------===//
+//===- MatchRouting.cpp - What a top-1 router is made of ------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Exporters evaluate all experts, stack the results along a new dimension and
-// gather by the index of the largest probability:
+//   p = softmax(x W);  index = argmax(p);  probability = max(p)
 //
-//   p = softmax(x W);  e = argmax(p);  y = stack(y_0, .., y_E-1)[.., e, ..]
+// TopK with k = 1 is written by frontends as ranks, of which one is 0; the
+// scatter of a mask as a nest of loops.
 //
 //===----------------------------------------------------------------------===//
 
-#include "MatchFFN.h"
+#include "MatchRouting.h"
 #include "MatchQuantizers.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace pquant;
 using namespace mlir;
 using pquant::TensorExpr;
 
-/// The tensor element that an index of `tensor.extract` comes from, through the
-/// conversion to `index` and the wrapping of negative numbers.
-static TensorExpr stripIndex(TensorExpr expr) {
-  while (true) {
-    expr = expr.normalized();
-    if (auto cast = expr.value.getDefiningOp<arith::IndexCastOp>()) {
-      expr.value = cast.getIn();
-      continue;
-    }
-    auto select = expr.value.getDefiningOp<arith::SelectOp>();
-    auto compare =
-        select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : nullptr;
-    if (!compare || compare.getPredicate() != arith::CmpIPredicate::slt ||
-        compare.getLhs() != select.getFalseValue() ||
-        getConstantIntValue(compare.getRhs()) != 0)
-      return expr;
-    expr.value = select.getFalseValue();
-  }
-}
-
-/// The s of `argmax over the last dimension of s`, first of equal ones.
-static std::optional<TensorExpr> matchArgMax(const TensorExpr &expr) {
+/// The s of a search for the largest element over the last dimension of s, the
+/// first of equal ones; its results are the element and its index.
+static std::optional<TensorExpr> matchSearch(const TensorExpr &expr,
+                                             unsigned result) {
   auto op = expr.value.getDefiningOp<linalg::GenericOp>();
-  if (!op || op.getNumResults() != 2 || expr.value != op.getResult(1) ||
+  if (!op || op.getNumResults() != 2 || expr.value != op.getResult(result) ||
       op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 ||
       !op.getIndexingMapsArray().front().isIdentity())
     return std::nullopt;
   unsigned last = op.getNumLoops() - 1;
+  if (op.getIndexingMapsArray()[1 + result] !=
+      op.getIndexingMapsArray().front().dropResult(last))
+    return std::nullopt;
   SmallVector<unsigned> reductions;
   op.getReductionDims(reductions);
   Block *body = op.getBody();
@@ -75,100 +63,162 @@ static std::optional<TensorExpr> matchArgMax(const TensorExpr &expr) {
   return source;
 }
 
-/// Whether the expression is element (row, reduced) of rows of `rank` - 1 dims.
-static bool isRowOf(const TensorExpr &expr) {
-  for (auto [i, dim] : llvm::enumerate(expr.dims)) {
-    bool isLast = i + 1 == expr.dims.size();
-    if (isLast ? dim != TensorExpr::reducedDim
-               : dim != static_cast<int64_t>(i) && dim != TensorExpr::unitDim)
-      return false;
+std::optional<TensorExpr> pquant::matchArgMax(const TensorExpr &expr) {
+  return matchSearch(expr, 1);
+}
+
+std::optional<TensorExpr> pquant::matchMaximum(const TensorExpr &expr) {
+  std::optional<TensorExpr> row = matchSearch(expr, 0);
+  return row ? row : matchMaxReduction(expr);
+}
+
+/// Whether `value` is `a > b`, or an earlier `a == b`, as a number.
+static bool isComesFirst(Value value, Value a, Value b, Value isEarlier) {
+  auto extend = value.getDefiningOp<arith::ExtUIOp>();
+  auto either = extend ? extend.getIn().getDefiningOp<arith::OrIOp>() : nullptr;
+  auto better =
+      either ? either.getLhs().getDefiningOp<arith::CmpFOp>() : nullptr;
+  auto tie = either ? either.getRhs().getDefiningOp<arith::AndIOp>() : nullptr;
+  auto equal = tie ? tie.getRhs().getDefiningOp<arith::CmpFOp>() : nullptr;
+  return better && equal && tie.getLhs() == isEarlier &&
+         better.getPredicate() == arith::CmpFPredicate::OGT &&
+         equal.getPredicate() == arith::CmpFPredicate::OEQ &&
+         better.getLhs() == a && better.getRhs() == b && equal.getLhs() == a &&
+         equal.getRhs() == b;
+}
+
+std::optional<TensorExpr> pquant::matchRank(const TensorExpr &expr) {
+  TensorExpr root = expr.normalized();
+  auto op = root.value.getDefiningOp<linalg::GenericOp>();
+  if (!op || op.getNumDpsInputs() != 2 || op.getNumResults() != 1 ||
+      op.getNumReductionLoops() != 1 ||
+      op.getDpsInputs()[0] != op.getDpsInputs()[1])
+    return std::nullopt;
+  // The element itself, the others of its row, and the result like itself.
+  unsigned rank = root.dims.size();
+  MLIRContext *context = op.getContext();
+  AffineMap self =
+      AffineMap::getMultiDimIdentityMap(rank + 1, context).dropResult(rank);
+  SmallVector<AffineExpr> exprs(self.getResults());
+  exprs.back() = getAffineDimExpr(rank, context);
+  AffineMap other = AffineMap::get(rank + 1, 0, exprs, context);
+  Block *body = op.getBody();
+  auto sum =
+      body->getTerminator()->getOperand(0).getDefiningOp<arith::AddIOp>();
+  bool isCount =
+      sum && sum.getLhs() == body->getArgument(2) &&
+      llvm::equal(op.getIndexingMapsArray(), ArrayRef{self, other, self});
+  auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
+  if (!isCount || !fill || !isConstantIntValue(fill.getInputs()[0], 0))
+    return std::nullopt;
+  for (auto earlier : body->getOps<arith::CmpIOp>()) {
+    auto j = earlier.getLhs().getDefiningOp<linalg::IndexOp>();
+    auto i = earlier.getRhs().getDefiningOp<linalg::IndexOp>();
+    if (j && i && j.getDim() == rank && i.getDim() == rank - 1 &&
+        earlier.getPredicate() == arith::CmpIPredicate::slt &&
+        isComesFirst(sum.getRhs(), body->getArgument(1), body->getArgument(0),
+                     earlier))
+      return TensorExpr{op.getDpsInputs()[0], root.dims};
   }
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Routers
+//===----------------------------------------------------------------------===//
+
+/// Whether the leading dimensions of the expression are those of the space.
+static bool isRowOf(const TensorExpr &expr) {
+  for (auto [i, dim] : llvm::enumerate(ArrayRef(expr.dims).drop_back()))
+    if (dim != static_cast<int64_t>(i) && dim != TensorExpr::unitDim)
+      return false;
   return true;
 }
 
-static linalg::SoftmaxOp getSoftmax(const TensorExpr &expr) {
-  TensorExpr root = expr.normalized();
-  auto softmax = root.value.getDefiningOp<linalg::SoftmaxOp>();
-  if (!softmax || !isRowOf(root) ||
-      static_cast<int64_t>(softmax.getDimension()) !=
-          softmax.getInputOperandType().getRank() - 1)
-    return nullptr;
-  return softmax;
-}
-
-bool pquant::isTopProbability(const TensorExpr &expr, Value softmax) {
-  std::optional<TensorExpr> row = matchMaxReduction(expr);
-  linalg::SoftmaxOp op = row ? getSoftmax(*row) : nullptr;
-  return op && op->getResult(0) == softmax;
-}
-
-static std::optional<Router> matchRouter(ConstantEvaluator &evaluator,
-                                         linalg::SoftmaxOp softmax) {
-  auto product = softmax.getInput().getDefiningOp<linalg::GenericOp>();
+bool RouterFinder::isProbabilities(const TensorExpr &row) {
+  TensorExpr root = row.normalized();
+  auto op = root.value.getDefiningOp<linalg::SoftmaxOp>();
+  if (!op || !isRowOf(root) ||
+      op.getDimension() + 1 != static_cast<uint64_t>(root.dims.size()))
+    return false;
+  if (router)
+    return op->getResult(0) == softmax;
+  auto product = op.getInput().getDefiningOp<linalg::GenericOp>();
   auto linear =
-      product ? matchLinear(evaluator, product) : std::optional<LinearMatch>();
+      product ? matchLinear(constants, product) : std::optional<LinearMatch>();
   if (!linear)
-    return std::nullopt;
-  return Router{linear->activation, linear->weight, linear->rows,
-                linear->columns, product.getLoc()};
+    return false;
+  softmax = op->getResult(0);
+  router = Router{linear->activation, linear->weight, linear->rows,
+                  linear->columns, product.getLoc()};
+  return true;
 }
 
-/// The stacked values of `extract`, as seen from the gather's space.
-static std::optional<SmallVector<TensorExpr>>
-getStacked(tensor::ConcatOp concat, int64_t axis, ArrayRef<int64_t> dims) {
-  SmallVector<TensorExpr> values;
-  for (Value input : concat.getInputs()) {
-    auto type = cast<RankedTensorType>(input.getType());
-    if (type.getDimSize(axis) != 1)
-      return std::nullopt;
-    TensorExpr value{input, SmallVector<int64_t, 4>(dims)};
-    value.dims[axis] = TensorExpr::unitDim;
-    values.push_back(value);
+//===----------------------------------------------------------------------===//
+// Scatters
+//===----------------------------------------------------------------------===//
+
+/// A nest of loops with one result, and nothing between two of them.
+static SmallVector<scf::ForOp> getNest(scf::ForOp outer) {
+  SmallVector<scf::ForOp> nest{outer};
+  while (true) {
+    scf::ForOp loop = nest.back();
+    if (loop.getNumResults() != 1)
+      return {};
+    auto inner = dyn_cast<scf::ForOp>(loop.getBody()->front());
+    if (!inner)
+      return nest;
+    if (inner.getInitArgs()[0] != loop.getRegionIterArg(0) ||
+        loop.getYieldedValues()[0] != inner.getResult(0))
+      return {};
+    nest.push_back(inner);
   }
-  return values;
 }
 
-std::optional<RoutedChoice>
-pquant::matchRoutedChoice(ConstantEvaluator &evaluator, const TensorExpr &expr,
-                          std::string &reason) {
-  TensorExpr root = expr.normalized();
-  auto extract = root.value.getDefiningOp<tensor::ExtractOp>();
-  auto concat =
-      extract ? extract.getTensor().getDefiningOp<tensor::ConcatOp>() : nullptr;
-  if (!concat)
+/// The size of a dimension of a filled tensor.
+static std::optional<OpFoldResult> getFilledSize(Value tensor, int64_t dim) {
+  auto fill = tensor.getDefiningOp<linalg::FillOp>();
+  auto empty =
+      fill ? fill.getOutputs()[0].getDefiningOp<tensor::EmptyOp>() : nullptr;
+  return empty ? std::optional(empty.getMixedSizes()[dim]) : std::nullopt;
+}
+
+/// Whether the loop runs over [0, size).
+static bool runsOver(scf::ForOp loop, OpFoldResult size) {
+  return isConstantIntValue(loop.getLowerBound(), 0) &&
+         isConstantIntValue(loop.getStep(), 1) &&
+         isEqualConstantIntOrValue(loop.getUpperBound(), size);
+}
+
+std::optional<ScatterMatch> pquant::matchScatter(scf::ForOp outer) {
+  SmallVector<scf::ForOp> nest = getNest(outer);
+  if (nest.empty())
     return std::nullopt;
-  int64_t axis = concat.getDim();
-  // Where the other dimensions of the stack come from.
-  SmallVector<int64_t> dims;
-  for (auto [i, index] : llvm::enumerate(extract.getIndices())) {
-    auto loop = index.getDefiningOp<linalg::IndexOp>();
-    if (static_cast<int64_t>(i) == axis) {
-      dims.push_back(TensorExpr::unitDim);
+  scf::ForOp inner = nest.back();
+  auto insert = inner.getYieldedValues()[0].getDefiningOp<tensor::InsertOp>();
+  if (!insert || insert.getDest() != inner.getRegionIterArg(0))
+    return std::nullopt;
+  ScatterMatch match{outer.getInitArgs()[0], insert.getScalar(), {}, {}, -1};
+  OpFoldResult one = Builder(outer.getContext()).getIndexAttr(1);
+  auto indices = insert.getIndices();
+  for (scf::ForOp loop : nest) {
+    Value variable = loop.getInductionVar();
+    int64_t dim = llvm::find(indices, variable) - indices.begin();
+    bool isRow = dim < static_cast<int64_t>(indices.size());
+    // Every row is written, once.
+    auto size = isRow ? getFilledSize(match.init, dim) : std::optional(one);
+    if (!size || !runsOver(loop, *size))
+      return std::nullopt;
+    match.loops.push_back({variable, isRow ? dim : TensorExpr::unitDim});
+  }
+  for (size_t i = 0; i < indices.size(); ++i) {
+    auto isIndex = [&](auto loop) { return loop.first == indices[i]; };
+    if (llvm::any_of(match.loops, isIndex))
       continue;
-    }
-    if (!loop)
+    if (match.axis >= 0)
       return std::nullopt;
-    dims.push_back(root.dims[loop.getDim()]);
+    match.axis = i;
+    match.index = indices[i];
   }
-  auto experts = getStacked(concat, axis, dims);
-  TensorExpr index = stripIndex({extract.getIndices()[axis], root.dims});
-  std::optional<TensorExpr> probabilities = matchArgMax(index);
-  if (!experts || !probabilities) {
-    reason = "the gathered index is not that of a largest probability";
-    return std::nullopt;
-  }
-  linalg::SoftmaxOp softmax = getSoftmax(*probabilities);
-  std::optional<Router> router =
-      softmax ? matchRouter(evaluator, softmax) : std::nullopt;
-  if (!router) {
-    reason = "the index is not that of the softmax of a linear";
-    return std::nullopt;
-  }
-  if (router->experts != static_cast<int64_t>(experts->size())) {
-    reason = "the router knows " + std::to_string(router->experts) +
-             " experts, but " + std::to_string(experts->size()) +
-             " are evaluated";
-    return std::nullopt;
-  }
-  return RoutedChoice{std::move(*experts), *router, softmax->getResult(0)};
+  return match.axis < 0 ? std::nullopt : std::optional(match);
 }

@@ -114,7 +114,8 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
     match.experts.push_back(*ffn);
     return ffn->isInt8 && !match.int8.row;
   }
-  match.choice = matchRoutedChoice(evaluator, match.int8.base, reason);
+  match.choice =
+      matchRoutedChoice(evaluator, match.int8.base, match.int8.row, reason);
   if (!match.choice)
     return false;
   for (auto [i, expert] : llvm::enumerate(match.choice->experts)) {
@@ -127,11 +128,6 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
       return false;
     }
     match.experts.push_back(*ffn);
-  }
-  if (!match.int8.row ||
-      !isTopProbability(*match.int8.row, match.choice->softmax)) {
-    reason = "the experts are not weighed by their probability";
-    return false;
   }
   return checkExperts(match.experts, reason);
 }

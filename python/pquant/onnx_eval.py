@@ -104,10 +104,29 @@ def _reduce(function):
     return evaluate_reduction
 
 
+def _arg_max(x, axis=0, keepdims=1, select_last_index=0):
+    if select_last_index:
+        raise NotImplementedError("ArgMax is evaluated for the first index only")
+    return x.argmax(axis, keepdims=bool(keepdims))
+
+
+def _top_k(x, k, axis=-1, largest=1, sorted=1):
+    index = np.argsort(-x if largest else x, axis, kind="stable").take(range(int(k[0])), axis)
+    return np.take_along_axis(x, index, axis), index
+
+
+def _scatter_elements(x, index, updates, axis=0, reduction=b"none"):
+    if reduction != b"none":
+        raise NotImplementedError("ScatterElements is evaluated without a reduction only")
+    result = x.copy()
+    np.put_along_axis(result, index, updates, axis)
+    return result
+
+
 OPERATORS: Dict[str, Callable] = {
     "Abs": np.abs,
     "Add": np.add,
-    "ArgMax": lambda x, axis=0, keepdims=1: x.argmax(axis, keepdims=bool(keepdims)),
+    "ArgMax": _arg_max,
     "BitShift": _bit_shift,
     "Cast": lambda x, to: x.astype(_element_type(to)),
     "Clip": _clip,
@@ -116,6 +135,7 @@ OPERATORS: Dict[str, Callable] = {
     "ConstantOfShape": lambda shape, value: np.full(shape, numpy_helper.to_array(value)[0]),
     "Cos": np.cos,
     "Div": _divide,
+    "Einsum": lambda *x, equation: np.einsum(equation.decode(), *x),
     "Equal": np.equal,
     "Erf": lambda x: erf(x).astype(x.dtype),
     "Expand": lambda x, shape: x * np.ones(shape, x.dtype),
@@ -141,6 +161,7 @@ OPERATORS: Dict[str, Callable] = {
     "ReduceSum": _reduce(np.sum),
     "Reshape": _reshape,
     "Round": np.rint,
+    "ScatterElements": _scatter_elements,
     "Shape": lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64),
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "Sign": np.sign,
@@ -152,6 +173,7 @@ OPERATORS: Dict[str, Callable] = {
     "Squeeze": lambda x, axes=None: x.squeeze(_axes(axes)),
     "Sub": np.subtract,
     "Tanh": np.tanh,
+    "TopK": _top_k,
     "Transpose": lambda x, perm=None: x.transpose(perm),
     "Unsqueeze": lambda x, axes: np.expand_dims(x, tuple(axes)),
     "Where": np.where,

@@ -5,6 +5,7 @@
 `CASES` maps a name to a function that makes a `Case`. Weights are random and fixed by the seed.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Tuple
@@ -158,31 +159,128 @@ class GatedFFN(nn.Module):
         return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
+class Experts(nn.Module):
+    """INT8 experts, each a module; `choose` is the way that a model writes the choice of one."""
+
+    def __init__(self, recipe, experts, choose):
+        super().__init__()
+        int8 = lambda i, o: QuantLinear(i, o, recipe, bits=False)  # noqa: E731
+        self.all = nn.ModuleList([GatedFFN(HIGH, int8) for _ in range(experts)])
+        self.choose = getattr(self, choose)
+
+    def every(self, x):
+        return torch.stack([expert(x) for expert in self.all], -2)
+
+    def gather(self, x, p, index):
+        index = index[..., None, None].expand(*x.shape[:-1], 1, x.shape[-1])
+        return self.every(x).gather(-2, index)[..., 0, :] * p.amax(-1, keepdim=True)
+
+    def one_hot(self, x, p, index):
+        mask = F.one_hot(index, len(self.all)).to(x.dtype)
+        return (self.every(x) * (mask * p.amax(-1, keepdim=True))[..., None]).sum(-2)
+
+    def scatter(self, x, p, index):
+        mask = torch.zeros_like(p).scatter(-1, index[..., None], 1.0)
+        return (self.every(x) * (mask * p)[..., None]).sum(-2)
+
+    def equal(self, x, p, index):
+        mask = (index[..., None] == torch.arange(len(self.all))).to(x.dtype)
+        return torch.einsum("bse,bsed->bsd", mask, self.every(x)) * p.gather(-1, index[..., None])
+
+    def mask_sum(self, x, p, index):
+        y = torch.zeros_like(x)
+        for e, expert in enumerate(self.all):
+            y = y + (index == e).to(x.dtype)[..., None] * p[..., e : e + 1] * expert(x)
+        return y
+
+    def where_sum(self, x, p, index):
+        mask = [(index == e)[..., None] for e in range(len(self.all))]
+        y = sum(torch.where(mask[e], expert(x), torch.zeros_like(x)) for e, expert in enumerate(self.all))
+        return p.amax(-1, keepdim=True) * y
+
+    def where_loop(self, x, p, index):
+        y = torch.zeros_like(x)
+        for e, expert in enumerate(self.all):
+            y = torch.where((index == e)[..., None], expert(x) * p.amax(-1, keepdim=True), y)
+        return y
+
+    def top1(self, x, p, index):
+        p, index = p.topk(1, -1)
+        y = torch.zeros_like(x)
+        for e, expert in enumerate(self.all):
+            y = torch.where(index == e, expert(x), y)
+        return y * p
+
+    def forward(self, x, p):
+        return self.choose(x, p, p.argmax(-1))
+
+
+class StackedExperts(nn.Module):
+    """INT8 experts with their weights stacked; `gather_weights` takes the chosen one's, the others take its result."""
+
+    def __init__(self, recipe, experts, choose):
+        super().__init__()
+        self.recipe, self.choose = recipe, getattr(self, choose)
+        for name, shape in dict(gate=(HIGH, WIDTH), up=(HIGH, WIDTH), down=(WIDTH, HIGH)).items():
+            self.register_parameter(name, nn.Parameter(torch.randn(experts, *shape) / math.sqrt(shape[1])))
+
+    def quantized(self, w):
+        """Each matrix with one step of its own."""
+        gamma = 127 / w.abs().amax((-2, -1), keepdim=True).clamp_min(1e-5)
+        return ste(w, (w * gamma).round().clamp(-128, 127) / gamma, self.recipe)
+
+    def layer(self, x, weights, product):
+        quantized = fake_int8(x, self.recipe)
+        hidden = F.silu(product(quantized, weights[0])) * product(quantized, weights[1])
+        return product(fake_int8(hidden, self.recipe), weights[2])
+
+    def gather_weights(self, x, p, index):
+        weights = [self.quantized(w)[index] for w in (self.gate, self.up, self.down)]
+        return self.layer(x, weights, lambda x, w: (w @ x[..., None])[..., 0]) * p.amax(-1, keepdim=True)
+
+    def gather_first(self, x, p, index):
+        weights = [self.quantized(w[index]) for w in (self.gate, self.up, self.down)]
+        return self.layer(x, weights, lambda x, w: torch.einsum("bsk,bsnk->bsn", x, w)) * p.amax(-1, keepdim=True)
+
+    def bmm(self, x, p, index):
+        rows, index = x.reshape(-1, 1, x.shape[-1]), index.reshape(-1)
+        weights = [self.quantized(w)[index] for w in (self.gate, self.up, self.down)]
+        y = self.layer(rows, weights, lambda x, w: torch.bmm(x, w.transpose(1, 2)))
+        return y.reshape(x.shape) * p.amax(-1, keepdim=True)
+
+    def batched(self, x, p, index):
+        weights = [self.quantized(w) for w in (self.gate, self.up, self.down)]
+        y = self.layer(x[..., None, :], weights, lambda x, w: (w @ x[..., None])[..., 0])
+        mask = F.one_hot(index, p.shape[-1]).to(x.dtype)
+        return (y * (mask * p)[..., None]).sum(-2)
+
+    def einsum(self, x, p, index):
+        weights = [self.quantized(w) for w in (self.gate, self.up, self.down)]
+        rows = x[:, :, None].expand(*x.shape[:2], p.shape[-1], x.shape[-1])
+        y = self.layer(rows, weights, lambda x, w: torch.einsum("bsek,enk->bsen", x, w))
+        index = index[..., None, None].expand(*x.shape[:-1], 1, x.shape[-1])
+        return y.gather(-2, index)[..., 0, :] * p.amax(-1, keepdim=True)
+
+    def forward(self, x, p):
+        return self.choose(x, p, p.argmax(-1))
+
+
 class DecoupledFFN(nn.Module):
-    """alpha * p * INT8 expert + beta * 1-bit branch; `routing` is gather or one_hot."""
+    """alpha * p * INT8 expert + beta * 1-bit branch; `routing` is a way to choose of one of the classes above."""
 
     def __init__(self, recipe, experts=1, routing="gather"):
         super().__init__()
-        self.routing = routing
         self.one = GatedFFN(FFN - HIGH, lambda i, o: QuantLinear(i, o, recipe))
-        int8 = lambda i, o: QuantLinear(i, o, recipe, bits=False)  # noqa: E731
-        self.experts = nn.ModuleList([GatedFFN(HIGH, int8) for _ in range(experts)])
+        if experts == 1:
+            self.int8 = GatedFFN(HIGH, lambda i, o: QuantLinear(i, o, recipe, bits=False))
+        else:
+            self.int8 = (Experts if hasattr(Experts, routing) else StackedExperts)(recipe, experts, routing)
         self.router = nn.Linear(WIDTH, experts, bias=False) if experts > 1 else None
         self.alpha, self.beta = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(0.2))
 
-    def chosen(self, x):
-        if self.router is None:
-            return self.experts[0](x)
-        p, index = torch.softmax(self.router(x), -1).max(-1)
-        every = torch.stack([expert(x) for expert in self.experts], -2)
-        if self.routing == "gather":
-            index = index[..., None, None].expand(*x.shape[:-1], 1, x.shape[-1])
-            return every.gather(-2, index)[..., 0, :] * p[..., None]
-        mask = F.one_hot(index, len(self.experts)).to(x.dtype)
-        return (every * (mask * p[..., None])[..., None]).sum(-2)
-
     def forward(self, x):
-        return self.alpha * self.chosen(x) + self.beta * self.one(x)
+        chosen = self.int8(x, torch.softmax(self.router(x), -1)) if self.router else self.int8(x)
+        return self.alpha * chosen + self.beta * self.one(x)
 
 
 class Block(nn.Module):
@@ -280,6 +378,14 @@ def row_case(model) -> Case:
     return Case(model, ["x"], ["y"], {"x": {0: "rows"}, "y": {0: "rows"}}, runs)
 
 
+def ffn_case(routing) -> Case:
+    """Rows of a batch of sequences through one feed-forward layer of four experts."""
+    runs = [(torch.randn(batch, n, WIDTH),) for batch, n in ((1, 1), (1, 24), (3, 7))]
+    axes = {0: "batch", 1: "sequence"}
+    model = DecoupledFFN(Recipe(), experts=4, routing=routing)
+    return Case(model, ["x"], ["y"], {"x": axes, "y": axes}, runs)
+
+
 def step_case(model) -> Case:
     """One token and past keys and values, batch 1, past dynamic."""
     past = [f"{kind}{i}" for i in range(BLOCKS) for kind in "kv"]
@@ -307,6 +413,8 @@ def llama() -> Case:
     return token_case(Decoder(lambda: Block(Attention(linear, groups=2), GatedFFN(FFN, linear))))
 
 
+ROUTINGS = ("one_hot", "scatter", "equal", "mask_sum", "where_sum", "where_loop", "top1")
+ROUTINGS += ("gather_weights", "gather_first", "bmm", "batched", "einsum")
 TERNARY = Recipe(weights="ternary")
 TERNARY_FOLDED = Recipe(weights="ternary", residue=False, folded=True)
 
@@ -318,6 +426,7 @@ CASES: Dict[str, Callable[[], Case]] = {
     "lm-grouped": quantized(token_case, groups=2),
     "lm-experts-gather": quantized(token_case, experts=4),
     "lm-experts-one-hot": quantized(token_case, experts=4, routing="one_hot"),
+    **{f"experts-{way.replace('_', '-')}": functools.partial(ffn_case, way) for way in ROUTINGS},
     "lm-sign": quantized(token_case, Recipe(weights="sign")),
     "lm-step": quantized(step_case),
     "lm-step-experts": quantized(step_case, Recipe(residue=False), experts=4),
