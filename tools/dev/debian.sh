@@ -10,7 +10,7 @@ BUILD_PACKAGES=(
   python3 python3-numpy python3-onnx python3-sentencepiece
 )
 TEST_PACKAGES=(
-  libbenchmark-dev libgtest-dev python3-matplotlib python3-pip python3-setuptools python3-torch
+  libbenchmark-dev libclang-rt-22-dev libgtest-dev python3-matplotlib python3-pip python3-setuptools python3-torch
   python3-tqdm python3-wheel
 )
 
