@@ -148,6 +148,20 @@ def run_case(case, arguments, supported):
     return case.name, "fail" if problem else "pass", problem or ""
 
 
+def describe(by_outcome):
+    """docs/ONNXNodeTests.md."""
+    import onnx
+
+    lines = ["# ONNX node tests", ""]
+    lines += [f"The node tests of ONNX {onnx.__version__} (Debian's python3-onnx). Each that passes is imported, compiled, run and"]
+    lines += ["compared by `test/Integration/ONNXNodeTests`, which also holds this page to its results."]
+    lines += ["", f"## {len(by_outcome['pass'])} pass", ""]
+    lines += [f"- {name}" for name, _ in by_outcome["pass"]]
+    lines += ["", f"## {len(by_outcome['skip'])} are not tested", "", "| test | because of |", "| --- | --- |"]
+    lines += [f"| {name} | {reason} |" for name, reason in by_outcome["skip"]]
+    return "\n".join(lines) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tools", required=True, help="directory of the pquant tools")
@@ -156,6 +170,7 @@ def main():
     parser.add_argument("--filter", default="", help="regular expression that names must match")
     parser.add_argument("--shard", default="0/1", help="I/N: every Nth test, from the Ith")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--list", default="", help="write docs/ONNXNodeTests.md to this file")
     arguments = parser.parse_args()
     data = os.path.join(arguments.work, "data")
     if not os.path.isdir(data):
@@ -171,6 +186,9 @@ def main():
     by_outcome = collections.defaultdict(list)
     for name, outcome, text in results:
         by_outcome[outcome].append((name, text))
+    if arguments.list:
+        with open(arguments.list, "w", encoding="utf-8") as file:
+            file.write(describe(by_outcome))
     print("passed:", *(name for name, _ in by_outcome["pass"]))
     for name, text in by_outcome["fail"]:
         print(f"FAILED: {name}: {text}")
