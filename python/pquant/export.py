@@ -17,25 +17,21 @@ training form only: `torchscript` at opset 17 (default), `dynamo` (PyTorch 2) at
 import argparse
 import json
 import os
-import pickle
 import sys
 
 import numpy as np
 import onnx
 
 from pquant import metadata
+from pquant.checkpoint import read_checkpoint
 from pquant.decoder import DecoderConfig, NamedWeights
 from pquant.decoder_onnx import FORMS, DecoderExporter
 from pquant.onnx_graph import ExternalData, GraphBuilder
 
 
-def read_checkpoint(path: str) -> tuple:
+def read_model(path: str) -> tuple:
     """The configuration, the weights and the generation settings of a checkpoint."""
-    import torch
-
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(checkpoint, dict) or not {"config", "weights"} <= set(checkpoint):
-        raise ValueError("expected a checkpoint with 'config' and 'weights'")
+    checkpoint = read_checkpoint(path)
     arrays = {name: np.asarray(tensor.detach().float().numpy()) for name, tensor in checkpoint["weights"].items()}
     config = DecoderConfig.from_dict(json.loads(checkpoint["config"]))
     return config, NamedWeights(arrays), json.loads(checkpoint.get("generation", "null"))
@@ -54,7 +50,7 @@ def export_traced(arguments: argparse.Namespace) -> None:
     dynamo = arguments.exporter == "dynamo"
     nn.export_onnx(model, arguments.output, arguments.opset or (18 if dynamo else 17), dynamo)
     written = onnx.load(arguments.output)
-    generation = read_checkpoint(arguments.checkpoint)[2]
+    generation = read_model(arguments.checkpoint)[2]
     onnx.helper.set_model_props(written, metadata.from_arguments(arguments, "qat", model.config, generation))
     onnx.save(written, arguments.output)
 
@@ -62,7 +58,7 @@ def export_traced(arguments: argparse.Namespace) -> None:
 def export_written(arguments: argparse.Namespace) -> None:
     """By DecoderExporter."""
     form = arguments.form or "deployment"
-    config, weights, generation = read_checkpoint(arguments.checkpoint)
+    config, weights, generation = read_model(arguments.checkpoint)
     entries = metadata.from_arguments(arguments, form, config, generation)
     external = None
     if arguments.external_data:
@@ -92,7 +88,7 @@ def main() -> None:
     traced = arguments.exporter or arguments.output.endswith(".pt2")
     try:
         (export_traced if traced else export_written)(arguments)
-    except (ValueError, KeyError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
 
 

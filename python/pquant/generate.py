@@ -128,6 +128,8 @@ def main() -> None:
     try:
         tokenizer = None
         if a.ids:
+            if not all(i.strip().isdigit() for i in a.ids.split(",")):
+                raise ValueError(f"expected token ids by commas, but got {a.ids}")
             ids = [int(i) for i in a.ids.split(",")]
         else:
             from pquant.training.text import load_tokenizer

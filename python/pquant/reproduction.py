@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import os
+import sys
 from typing import Dict, List
 
 # Name in the files, name in the text.
@@ -106,9 +107,12 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--figures", action="store_true", help="also draw them, into the folder")
     a = parser.parse_args()
-    print("\n".join([*perplexities(a.folder), "", *sensitivities(a.folder)]))
-    if a.figures:
-        draw(a.folder)
+    try:
+        print("\n".join([*perplexities(a.folder), "", *sensitivities(a.folder)]))
+        if a.figures:
+            draw(a.folder)
+    except (OSError, KeyError, ValueError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

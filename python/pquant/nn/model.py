@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pquant.checkpoint import read_checkpoint
 from pquant.decoder import DecoderConfig
 from pquant.nn.layers import Block, RMSNorm
 from pquant.nn.linear import BinaryLinear, FloatLinear, Int8Linear, TernaryLinear
@@ -112,6 +113,8 @@ def export_onnx(model: LanguageModel, path: str, opset: int = 17, dynamo: bool =
 
     By PyTorch's TorchScript exporter, opset up to 17 under PyTorch 1.13; with dynamo by that of PyTorch 2, opset 18 on.
     """
+    if dynamo and not hasattr(torch, "export"):
+        raise ValueError(f"expected PyTorch 2 for its dynamo exporter, but got {torch.__version__}")
     options = dict(input_names=["input_ids"], output_names=["logits"], opset_version=opset)
     if dynamo:
         options.update(dynamo=True, dynamic_shapes=_dynamic_shapes(), external_data=False, verbose=False)
@@ -158,7 +161,10 @@ def save_model(model: LanguageModel, path: str, **extra) -> None:
 
 def load_model(path: str, device: str = "cpu") -> LanguageModel:
     """The model of `save_model`, or of a checkpoint of `pquant.train`."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read_checkpoint(path)
     model = LanguageModel(DecoderConfig.from_dict(json.loads(content["config"])))
-    model.load_state_dict(content["weights"])
+    try:
+        model.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}") from None
     return model.to(device)

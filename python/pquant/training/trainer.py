@@ -21,6 +21,7 @@ from typing import Optional
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from pquant.checkpoint import read_checkpoint
 from pquant.decoder import DecoderConfig
 from pquant.nn import LanguageModel, count_weights, save_model
 from pquant.training.evaluate import mean_loss, summary
@@ -112,7 +113,7 @@ class Trainer:
     # Checkpoints
 
     def _resume(self) -> None:
-        content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        content = read_checkpoint(self.checkpoint, "optimizer", "progress")
         progress = json.loads(content["progress"])
         mine = json.loads(json.dumps({"config": self.config.to_dict(), "recipe": asdict(self.recipe)}))
         theirs = {"config": json.loads(content["config"]), "recipe": progress["recipe"]}
