@@ -12,9 +12,10 @@
 // time and code size then do not grow with the depth of a model.
 //
 // Two operations are of the same class when they are equal but for locations and
-// operands. A window of p operations repeats c times when the classes agree and
-// every operand is defined at the same place of its own window in all of them,
-// or outside in all of them.
+// the values they use: their operands, and what their regions take from outside.
+// A window of p operations repeats c times when the classes agree and every value
+// used is defined at the same place of its own window in all of them, or outside
+// in all of them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -45,7 +46,7 @@ struct Repetition {
 };
 
 /// What a window takes and gives: a list of slots, each (operation in the
-/// window, operand or result number).
+/// window, number of the use or result).
 struct Interface {
   using Slot = std::pair<size_t, unsigned>;
   SmallVector<SmallVector<Slot>> arguments; ///< slots that share an argument
@@ -55,11 +56,11 @@ struct Interface {
 /// The operations of one block that can be outlined, in order.
 class Sequence {
 public:
-  /// Operations of `fixed` are equal to no other.
-  Sequence(Block &block, const DenseSet<Operation *> &fixed);
+  explicit Sequence(Block &block);
   Repetition findLongest(size_t minPeriod) const;
   FailureOr<Interface> getInterface(const Repetition &repetition) const;
   Operation *at(size_t i) const { return operations[i]; }
+  ArrayRef<OpOperand *> getUses(size_t i) const { return uses[i]; }
 
 private:
   std::optional<size_t> find(Operation *op) const {
@@ -67,12 +68,13 @@ private:
     return it == position.end() ? std::nullopt
                                 : std::optional<size_t>(it->second);
   }
-  /// Where operand `number` of operation `i` is defined within the window that
-  /// starts at `start`; nullopt when outside.
+  /// Where the value of use `number` of operation `i` is defined within the window
+  /// that starts at `start`; nullopt when outside.
   std::optional<Interface::Slot> definedIn(size_t start, size_t period,
                                            size_t i, unsigned number) const;
 
   SmallVector<Operation *> operations;
+  SmallVector<SmallVector<OpOperand *>> uses;
   SmallVector<size_t> classes;
   DenseMap<Operation *, size_t> position;
 };
@@ -83,19 +85,39 @@ struct OutlineLayersPass : pquant::impl::OutlineLayersPassBase<OutlineLayersPass
 };
 } // namespace
 
+/// Where an operation uses values from outside itself: its operands, then what its
+/// regions take.
+static SmallVector<OpOperand *> findUses(Operation *op) {
+  SmallVector<OpOperand *> uses =
+      llvm::map_to_vector(op->getOpOperands(), [](OpOperand &use) { return &use; });
+  op->walk<WalkOrder::PreOrder>([&](Operation *nested) {
+    if (nested == op)
+      return;
+    for (OpOperand &use : nested->getOpOperands())
+      if (!op->isAncestor(use.get().getParentRegion()->getParentOp()))
+        uses.push_back(&use);
+  });
+  return uses;
+}
+
 /// Equal but for locations and values from outside the operation.
 static bool sameClass(Operation *lhs, Operation *rhs) {
   if (lhs->getOperandTypes() != rhs->getOperandTypes())
     return false;
   DenseMap<Value, Value> inner;
+  DenseSet<Value> innerOfRhs;
   return OperationEquivalence::isEquivalentTo(
       lhs, rhs,
       [&](Value a, Value b) {
         auto it = inner.find(a);
-        return success(it == inner.end() ? a.getType() == b.getType()
+        return success(it == inner.end() ? !innerOfRhs.contains(b) &&
+                                               a.getType() == b.getType()
                                          : it->second == b);
       },
-      [&](Value a, Value b) { inner[a] = b; },
+      [&](Value a, Value b) {
+        inner[a] = b;
+        innerOfRhs.insert(b);
+      },
       OperationEquivalence::Flags::IgnoreLocations);
 }
 
@@ -107,7 +129,7 @@ static bool isConstantEqual(Operation *lhs, Operation *rhs) {
          lhs->getResultTypes() == rhs->getResultTypes();
 }
 
-Sequence::Sequence(Block &block, const DenseSet<Operation *> &fixed) {
+Sequence::Sequence(Block &block) {
   DenseMap<llvm::hash_code, SmallVector<size_t>> seen;
   for (Operation &op : block.without_terminator()) {
     if (op.hasTrait<OpTrait::ConstantLike>())
@@ -115,10 +137,7 @@ Sequence::Sequence(Block &block, const DenseSet<Operation *> &fixed) {
     size_t index = operations.size();
     position[&op] = index;
     operations.push_back(&op);
-    if (fixed.contains(&op)) {
-      classes.push_back(index);
-      continue;
-    }
+    uses.push_back(findUses(&op));
     llvm::hash_code hash = OperationEquivalence::computeHash(
         &op, OperationEquivalence::ignoreHashValue,
         OperationEquivalence::ignoreHashValue,
@@ -139,7 +158,7 @@ Sequence::Sequence(Block &block, const DenseSet<Operation *> &fixed) {
 std::optional<Interface::Slot> Sequence::definedIn(size_t start, size_t period,
                                                    size_t i,
                                                    unsigned number) const {
-  auto result = dyn_cast<OpResult>(operations[i]->getOperand(number));
+  auto result = dyn_cast<OpResult>(uses[i][number]->get());
   if (!result)
     return std::nullopt;
   std::optional<size_t> at = find(result.getOwner());
@@ -153,9 +172,9 @@ Sequence::getInterface(const Repetition &repetition) const {
   Interface interface;
   DenseMap<Value, SmallVector<size_t>> argumentsOf; // by first window's value
   auto valueAt = [&](size_t window, Interface::Slot slot) {
-    return operations[repetition.start + window * repetition.period +
-                      slot.first]
-        ->getOperand(slot.second);
+    return uses[repetition.start + window * repetition.period + slot.first]
+               [slot.second]
+                   ->get();
   };
   auto sharesEverywhere = [&](Interface::Slot a, Interface::Slot b) {
     for (size_t w = 0; w < repetition.count; ++w)
@@ -172,7 +191,7 @@ Sequence::getInterface(const Repetition &repetition) const {
   };
   for (size_t t = 0; t < repetition.period; ++t) {
     Operation *first = operations[repetition.start + t];
-    for (unsigned k = 0; k < first->getNumOperands(); ++k) {
+    for (unsigned k = 0, end = uses[repetition.start + t].size(); k < end; ++k) {
       auto where = [&](size_t w) {
         size_t start = repetition.start + w * repetition.period;
         return definedIn(start, repetition.period, start + t, k);
@@ -231,29 +250,15 @@ Repetition Sequence::findLongest(size_t minPeriod) const {
   return best;
 }
 
-/// Copies the constants that nested regions take from outside into them. Returns
-/// whether anything else is taken from outside, which cannot be an argument.
-static bool capturesValues(Operation *op) {
-  bool captures = false;
-  SmallVector<OpOperand *> constants;
-  op->walk([&](Operation *nested) {
-    if (nested == op)
-      return;
-    for (OpOperand &operand : nested->getOpOperands()) {
-      if (op->isAncestor(operand.get().getParentRegion()->getParentOp()))
-        continue;
-      Operation *def = operand.get().getDefiningOp();
-      if (def && def->hasTrait<OpTrait::ConstantLike>())
-        constants.push_back(&operand);
-      else
-        captures = true;
-    }
-  });
-  for (OpOperand *operand : constants) {
-    OpBuilder builder(operand->getOwner());
-    operand->set(builder.clone(*operand->get().getDefiningOp())->getResult(0));
+/// Copies the constants that nested regions take from outside into them.
+static void sinkConstants(Operation *op) {
+  for (OpOperand *use : findUses(op)) {
+    Operation *def = use->get().getDefiningOp();
+    if (use->getOwner() == op || !def || !def->hasTrait<OpTrait::ConstantLike>())
+      continue;
+    OpBuilder builder(use->getOwner());
+    use->set(builder.clone(*def)->getResult(0));
   }
-  return captures;
 }
 
 /// Among the rotations of a repetition, the one whose windows give the fewest
@@ -290,9 +295,10 @@ static func::FuncOp buildLayer(const Sequence &sequence,
                                func::FuncOp parent) {
   SmallVector<Type> inputs, results;
   for (const auto &slots : interface.arguments)
-    inputs.push_back(sequence.at(repetition.start + slots[0].first)
-                         ->getOperand(slots[0].second)
-                         .getType());
+    inputs.push_back(
+        sequence.getUses(repetition.start + slots[0].first)[slots[0].second]
+            ->get()
+            .getType());
   for (auto [t, r] : interface.results)
     results.push_back(sequence.at(repetition.start + t)->getResult(r).getType());
   OpBuilder builder(parent);
@@ -310,15 +316,17 @@ static func::FuncOp buildLayer(const Sequence &sequence,
   IRMapping mapping;
   for (size_t t = 0; t < repetition.period; ++t) {
     Operation *original = sequence.at(repetition.start + t);
-    for (Value operand : original->getOperands())
-      if (Operation *def = operand.getDefiningOp();
+    for (OpOperand *use : sequence.getUses(repetition.start + t))
+      if (Operation *def = use->get().getDefiningOp();
           def && def->hasTrait<OpTrait::ConstantLike>() &&
-          !mapping.contains(operand))
+          !mapping.contains(use->get()))
         builder.clone(*def, mapping);
     Operation *clone = builder.clone(*original, mapping);
-    for (unsigned k = 0; k < clone->getNumOperands(); ++k)
-      if (auto it = argumentOf.find({t, k}); it != argumentOf.end())
-        clone->setOperand(k, body->getArgument(it->second));
+    // A clone's uses stand in the order of the original's, whatever they use.
+    for (auto [k, use] : llvm::enumerate(findUses(clone)))
+      if (auto it = argumentOf.find({t, static_cast<unsigned>(k)});
+          it != argumentOf.end())
+        use->set(body->getArgument(it->second));
   }
   SmallVector<Value> returned;
   for (auto [t, r] : interface.results)
@@ -339,8 +347,8 @@ static void replaceWindows(const Sequence &sequence,
     builder.setInsertionPointAfter(last);
     SmallVector<Value> arguments;
     for (const auto &slots : interface.arguments)
-      arguments.push_back(sequence.at(start + slots[0].first)
-                              ->getOperand(slots[0].second));
+      arguments.push_back(
+          sequence.getUses(start + slots[0].first)[slots[0].second]->get());
     auto call =
         func::CallOp::create(builder, last->getLoc(), layer, arguments);
     for (auto [number, slot] : llvm::enumerate(interface.results))
@@ -449,14 +457,12 @@ void OutlineLayersPass::runOnOperation() {
   for (func::FuncOp function : functions) {
     Block &block = function.getBody().front();
     hoistConstants(block);
-    DenseSet<Operation *> fixed;
     for (Operation &op : block)
-      if (capturesValues(&op))
-        fixed.insert(&op);
+      sinkConstants(&op);
     cloneDestinations(block);
     hoistShared(block);
     while (true) {
-      Sequence sequence(block, fixed);
+      Sequence sequence(block);
       Repetition found = sequence.findLongest(minOperations);
       if (found.count < 2)
         break;

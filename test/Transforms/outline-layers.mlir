@@ -121,66 +121,6 @@ func.func @caches(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4x
 
 // -----
 
-// A region reads a constant from outside: it gets one of its own.
-
-#id = affine_map<(d0) -> (d0)>
-// CHECK-LABEL: func.func private @layer(
-// CHECK-SAME:    %[[X:[a-z0-9]+]]: tensor<4xf32>) -> tensor<4xf32>
-// CHECK:         linalg.generic
-// CHECK:         math.tanh
-// CHECK-LABEL: func.func @region_reads_constant(
-// CHECK:         call @layer
-// CHECK:         call @layer
-// expected-remark @+1 {{2 layers of 3 operations share @layer}}
-func.func @region_reads_constant(%x: tensor<4xf32>) -> tensor<4xf32> {
-  %c = arith.constant 3.0 : f32
-  %e = tensor.empty() : tensor<4xf32>
-  %y1 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
-      ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) {
-  ^bb0(%a: f32, %b: f32):
-    %p = arith.mulf %a, %c : f32
-    linalg.yield %p : f32
-  } -> tensor<4xf32>
-  %x1 = math.tanh %y1 : tensor<4xf32>
-  %y2 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
-      ins(%x1 : tensor<4xf32>) outs(%e : tensor<4xf32>) {
-  ^bb0(%a: f32, %b: f32):
-    %p = arith.mulf %a, %c : f32
-    linalg.yield %p : f32
-  } -> tensor<4xf32>
-  %x2 = math.tanh %y2 : tensor<4xf32>
-  return %x2 : tensor<4xf32>
-}
-
-// -----
-
-// Near miss: it reads a value, which cannot become an argument.
-
-#id = affine_map<(d0) -> (d0)>
-// CHECK-LABEL: func.func @region_captures_value(
-// CHECK-NOT:     call
-// CHECK-COUNT-2: linalg.generic
-func.func @region_captures_value(%x: tensor<4xf32>, %c: f32) -> tensor<4xf32> {
-  %e = tensor.empty() : tensor<4xf32>
-  %y1 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
-      ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) {
-  ^bb0(%a: f32, %b: f32):
-    %p = arith.mulf %a, %c : f32
-    linalg.yield %p : f32
-  } -> tensor<4xf32>
-  %x1 = math.tanh %y1 : tensor<4xf32>
-  %y2 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
-      ins(%x1 : tensor<4xf32>) outs(%e : tensor<4xf32>) {
-  ^bb0(%a: f32, %b: f32):
-    %p = arith.mulf %a, %c : f32
-    linalg.yield %p : f32
-  } -> tensor<4xf32>
-  %x2 = math.tanh %y2 : tensor<4xf32>
-  return %x2 : tensor<4xf32>
-}
-
-// -----
-
 // Near misses: an attribute, a type or the place of an operand differs; the
 // function is private already; a layer of one operation is shorter than 2.
 
@@ -271,7 +211,7 @@ func.func @eight_operations(%x: f32) -> f32 {
 
 // -----
 
-// An operation that captures a value is in no layer; those beside it are.
+// An operation behind the layers that takes values from several of them.
 
 // expected-remark @+1 {{2 layers of 2 operations share @layer}}
 func.func @beside_a_capture(%x: f32, %p: i1) -> (f32, f32) {

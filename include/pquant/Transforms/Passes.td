@@ -192,8 +192,8 @@ def OutlineLayersPass : Pass<"pquant-outline-layers", "::mlir::ModuleOp"> {
   let description = [{
     Finds, in the body of each public function of one block, the operations that repeat with a fixed period (the blocks of
     a decoder) and replaces every repetition by a call of one private function. Constants that differ and other values
-    from outside become arguments, so that compile time and code size do not grow with depth. Repetitions shorter than
-    `min-operations`, and operations whose regions use outside values other than constants, are left alone.
+    from outside, also those that only a region uses, become arguments, so that compile time and code size do not grow
+    with depth. Repetitions shorter than `min-operations` are left alone.
 
     ```
     %1 = op1(%x, %w1); %2 = op2(%1); %3 = op1(%2, %w2); %4 = op2(%3)
