@@ -209,8 +209,6 @@ LogicalResult Compilation::finishPhase(Phase phase) {
   (*module)->setAttr(kPhaseAttrName,
                      StringAttr::get(&context, getPhaseName(phase)));
   if (phase == Phase::Import) {
-    if (failed(model.readEntries(*module)))
-      return failure();
     Builder builder(&context);
     for (auto function : module->getOps<func::FuncOp>())
       if (function.isPublic())
@@ -219,8 +217,11 @@ LogicalResult Compilation::finishPhase(Phase phase) {
   if (phase == Phase::Raised)
     llvm::errs() << options.input << ": "
                  << summarizeRaising(*module).getHeadline() << "\n";
-  if (phase == Phase::Packed)
+  if (phase == Phase::Packed) {
     model.readLinears(*module);
+    if (failed(model.readEntries(*module)))
+      return failure();
+  }
   return options.dumpPhases.empty() ? success() : dump(phase);
 }
 

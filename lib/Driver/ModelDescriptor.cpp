@@ -121,7 +121,7 @@ static llvm::Function *buildThunk(ConstantBuilder &b,
   if (!entry.outputs.empty())
     arguments.push_back(results);
   arguments.push_back(weights);
-  for (size_t i = 0; i < entry.inputs.size(); ++i)
+  for (size_t i = 0; i < entry.inputs.size() + entry.states.size(); ++i)
     arguments.push_back(ir.CreateLoad(
         pointer, ir.CreateConstGEP1_64(pointer, thunk->getArg(1), i)));
   SmallVector<llvm::Type *> types(arguments.size(), pointer);
@@ -154,7 +154,9 @@ static Constant *buildEntries(ConstantBuilder &b, const ModelInterface &model,
     entries.push_back(b.structure(
         {b.text(entry.name), b.i32(entry.inputs.size()),
          b.i32(entry.outputs.size()), buildTensors(b, entry.inputs),
-         buildTensors(b, entry.outputs), b.array(functions)}));
+         buildTensors(b, entry.outputs), b.array(functions),
+         buildTensors(b, entry.states), b.i32(entry.states.size()),
+         b.i32(0)}));
   }
   return b.array(entries);
 }

@@ -42,7 +42,7 @@ static std::string defaultDType(Type type) {
 static FailureOr<TensorInterface> readTensor(func::FuncOp function, Type type,
                                              DictionaryAttr attributes,
                                              const Twine &fallbackName) {
-  auto tensor = dyn_cast<RankedTensorType>(type);
+  auto tensor = dyn_cast<ShapedType>(type);
   TensorInterface result;
   result.name = fallbackName.str();
   std::string dtype = tensor ? defaultDType(tensor.getElementType()) : "";
@@ -85,7 +85,8 @@ LogicalResult ModelInterface::readEntries(ModuleOp module) {
                                "in" + Twine(i));
       if (failed(tensor))
         return failure();
-      entry.inputs.push_back(*tensor);
+      (isa<MemRefType>(type) ? entry.states : entry.inputs)
+          .push_back(*tensor);
     }
     for (auto [i, type] : llvm::enumerate(function.getResultTypes())) {
       auto tensor = readTensor(function, type, function.getResultAttrDict(i),
@@ -120,7 +121,13 @@ void ModelInterface::readLinears(ModuleOp module) {
     linears.push_back({locationName(op->getLoc()),
                        type.getNumElements() / columns, columns, bits});
   };
-  module.walk([&](Operation *op) {
+  // The entry points share their weights.
+  auto functions = module.getOps<func::FuncOp>();
+  auto first = llvm::find_if(
+      functions, [](func::FuncOp function) { return function.isPublic(); });
+  if (first == functions.end())
+    return;
+  (*first).walk([&](Operation *op) {
     if (auto linear = dyn_cast<BinaryLinearOp>(op))
       add(op, linear.getPlanes().front(), linear.getPlanes().size());
     if (auto linear = dyn_cast<Int8LinearOp>(op))

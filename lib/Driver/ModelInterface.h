@@ -34,7 +34,9 @@ struct TensorInterface {
 
 struct EntryInterface {
   std::string name;
-  std::vector<TensorInterface> inputs, outputs;
+  /// States are memory that the function writes in place; they are its last
+  /// arguments.
+  std::vector<TensorInterface> inputs, states, outputs;
 };
 
 struct LinearInterface {
@@ -48,10 +50,10 @@ struct ModelInterface {
   std::vector<EntryInterface> entries;
   std::vector<LinearInterface> linears;
 
-  /// Reads the public functions of an imported module. Fails, with a
+  /// Reads the public functions of a packed module. Fails, with a
   /// diagnostic, on a type that cannot cross the border.
   LogicalResult readEntries(ModuleOp module);
-  /// Reads the quantised layers of a packed module.
+  /// Reads the quantised layers of a packed module, by its first entry point.
   void readLinears(ModuleOp module);
 };
 

@@ -76,6 +76,8 @@ void pquant::buildPackingPipeline(OpPassManager &pm) {
   pm.addPass(createRaiseFloatLinearsPass());
   addCleanup(pm);
   pm.addPass(createPackBitsPass());
+  pm.addPass(createCreateEntryPointsPass());
+  addCleanup(pm);
   pm.addPass(createVerifyPackedPass());
 }
 
@@ -97,6 +99,7 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
   addCleanup(pm);
+  pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
   pm.addPass(createCollectWeightsPass());
   bufferization::buildBufferDeallocationPipeline(
       pm, bufferization::BufferDeallocationPipelineOptions());

@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Execute.h"
 #include "Model.h"
 #include "Text.h"
 
@@ -198,8 +199,7 @@ static PQuantStatus checkInputs(const PQuantEntry &entry,
   return PQUANT_OK;
 }
 
-/// Describes a dense tensor the way generated code takes it.
-static void describe(const PQuantTensor &tensor, PQuantMemRef &memref) {
+void pquant::describe(const PQuantTensor &tensor, PQuantMemRef &memref) {
   memref.allocated = memref.aligned = const_cast<void *>(tensor.data);
   memref.offset = 0;
   int64_t stride = 1;
@@ -325,16 +325,17 @@ namespace {
 struct Call {
   PQuantEntryFn function;
   const void *weights;
-  PQuantMemRef *memrefs; ///< inputs, then outputs
+  PQuantMemRef *memrefs; ///< inputs, states, outputs
   PQuantMemRef **args;   ///< pointers to each of them
   int32_t *order;
-  int32_t numInputs;
+  int32_t numArgs; ///< inputs and states
 };
 } // namespace
 
 static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
                        Call &call) {
-  size_t total = size_t(entry.numInputs) + size_t(entry.numOutputs);
+  size_t total = size_t(entry.numInputs) + size_t(entry.numStates) +
+                 size_t(entry.numOutputs);
   size_t bytes =
       sizeof(PQuantMemRef) + sizeof(PQuantMemRef *) + sizeof(int32_t);
   void *memory = calloc(total + 1, bytes);
@@ -345,7 +346,7 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
   call.memrefs = static_cast<PQuantMemRef *>(memory);
   call.args = reinterpret_cast<PQuantMemRef **>(call.memrefs + total);
   call.order = reinterpret_cast<int32_t *>(call.args + total);
-  call.numInputs = entry.numInputs;
+  call.numArgs = entry.numInputs + entry.numStates;
   for (size_t i = 0; i < total; ++i)
     call.args[i] = &call.memrefs[i];
   return true;
@@ -358,15 +359,45 @@ static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
       run,
       [](void *context) {
         Call &call = *static_cast<Call *>(context);
-        call.function(call.weights, call.args, call.args + call.numInputs);
+        call.function(call.weights, call.args, call.args + call.numArgs);
       },
       &call);
   for (int32_t i = 0; status == PQUANT_OK && i < entry.numOutputs; ++i)
     status =
-        keepOutput(run, entry.outputs[i], call.memrefs[entry.numInputs + i],
+        keepOutput(run, entry.outputs[i], call.memrefs[call.numArgs + i],
                    results, results.tensors[i]);
   model.pool->recycleAll(run.live);
   model.pool->endRun();
+  return status;
+}
+
+PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
+                              const PQuantTensor *inputs, int32_t numInputs,
+                              const PQuantMemRef *states,
+                              PQuantResults **results) {
+  *results = nullptr;
+  Call call;
+  PQuantResults *created = createResults(model.pool, entry);
+  if (!created || !createCall(model, entry, call)) {
+    pquant_free_results(created);
+    return setError(PQUANT_OUT_OF_MEMORY,
+                    "out of memory: could not start a run");
+  }
+  PQuantStatus status = matchInputs(entry, inputs, numInputs, call.order);
+  if (status == PQUANT_OK)
+    status = checkInputs(entry, inputs, call.order);
+  if (status == PQUANT_OK) {
+    for (int32_t i = 0; i < entry.numInputs; ++i)
+      describe(inputs[call.order[i]], call.memrefs[i]);
+    for (int32_t i = 0; i < entry.numStates; ++i)
+      call.memrefs[entry.numInputs + i] = states[i];
+    status = runCall(model, entry, call, *created);
+  }
+  free(call.memrefs);
+  if (status == PQUANT_OK)
+    *results = created;
+  else
+    pquant_free_results(created);
   return status;
 }
 
@@ -379,25 +410,10 @@ PQuantStatus pquant_run(PQuantModel *model, int32_t index,
     return setError(PQUANT_NOT_FOUND,
                     "expected an entry point of 0 to %d, but got %d",
                     pquant_num_entries(model) - 1, index);
-  Call call;
-  PQuantResults *created = createResults(model->pool, *entry);
-  if (!created || !createCall(*model, *entry, call)) {
-    pquant_free_results(created);
-    return setError(PQUANT_OUT_OF_MEMORY,
-                    "out of memory: could not start a run");
-  }
-  PQuantStatus status = matchInputs(*entry, inputs, numInputs, call.order);
-  if (status == PQUANT_OK)
-    status = checkInputs(*entry, inputs, call.order);
-  if (status == PQUANT_OK) {
-    for (int32_t i = 0; i < entry->numInputs; ++i)
-      describe(inputs[call.order[i]], call.memrefs[i]);
-    status = runCall(*model, *entry, call, *created);
-  }
-  free(call.memrefs);
-  if (status == PQUANT_OK)
-    *results = created;
-  else
-    pquant_free_results(created);
-  return status;
+  if (entry->numStates)
+    return setError(PQUANT_INVALID_ARGUMENT,
+                    "entry point '%s' continues a sequence: it is run by a "
+                    "session (pquant_create_session)",
+                    entry->name);
+  return runEntry(*model, *entry, inputs, numInputs, nullptr, results);
 }

@@ -37,6 +37,8 @@ static void printEntries(const PQuantModel *model) {
       printSpec("input", entry->inputs[k]);
     for (int32_t k = 0; k < entry->numOutputs; ++k)
       printSpec("output", entry->outputs[k]);
+    for (int32_t k = 0; k < entry->numStates; ++k)
+      printSpec("state", entry->states[k]);
   }
 }
 

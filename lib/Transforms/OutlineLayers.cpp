@@ -22,6 +22,7 @@
 #include "pquant/Transforms/Passes.h"
 
 #include "dialects/PQKernel/PQKernelDialect.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -132,7 +133,10 @@ static bool isConstantEqual(Operation *lhs, Operation *rhs) {
 Sequence::Sequence(Block &block) {
   DenseMap<llvm::hash_code, SmallVector<size_t>> seen;
   for (Operation &op : block.without_terminator()) {
-    if (op.hasTrait<OpTrait::ConstantLike>())
+    // Constants, and memory as tensors, are no layer's own.
+    if (op.hasTrait<OpTrait::ConstantLike>() ||
+        isa<bufferization::ToTensorOp,
+            bufferization::MaterializeInDestinationOp>(op))
       continue;
     size_t index = operations.size();
     position[&op] = index;

@@ -66,7 +66,7 @@ static LogicalResult verifyOp(Operation *op) {
   bool known = llvm::StringSwitch<bool>(op->getName().getDialectNamespace())
                    .Cases({"builtin", "func", "cf", "scf", "affine"}, true)
                    .Cases({"arith", "math", "tensor", "linalg", "index"}, true)
-                   .Cases({"pquant", "shape"}, true)
+                   .Cases({"pquant", "shape", "bufferization"}, true)
                    .Default(false);
   if (!known)
     return op->emitOpError("does not belong after packing: expected an op of a "

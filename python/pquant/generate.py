@@ -43,16 +43,19 @@ class TorchModel:
 class CompiledModel:
     """A compiled model in the place of a TorchModel: without a cache as that one, or one step of a model with it.
 
-    With a cache, inputs `past_key_values.*` [batch, groups, past, D] get what the outputs `present.*` in the same order
+    Where the compiler made `prefill` and `decode`, a session of `capacity` tokens keeps keys and values in place. With
+    another cache, inputs `past_key_values.*` [batch, groups, past, D] get what the outputs `present.*` in the same order
     had in the step before, at first no positions.
     """
 
-    def __init__(self, path: str, context: int = 512, threads: Optional[int] = None):
+    def __init__(self, path: str, context: int = 512, threads: Optional[int] = None, capacity: int = 4096):
         self.model, self.context = runtime.load(path, threads=threads), context
         first, *past = self.model.inputs
         self.cached = bool(past)
         self.vocab = self.model.outputs[0].sizes[-1]
         self.name, self.ids = first.name, []
+        has_steps = any(entry.name == "decode" and entry.states for entry in self.model.entries)
+        self.session = self.model.session(capacity) if has_steps else None
         self.past = {}
         for spec in past:
             if len(spec.sizes) != 4 or not all(isinstance(spec.sizes[i], int) for i in (1, 3)):
@@ -62,6 +65,8 @@ class CompiledModel:
             raise ValueError(f"expected a model of token ids to logits in {path}, with as many caches out as in")
 
     def next_logits(self, ids: List[int]) -> np.ndarray:
+        if self.session:
+            return self.session.run(ids)
         self.ids += ids
         if not self.cached:
             ids = self.ids[-self.context :]
@@ -102,9 +107,9 @@ def generate(
         last = [token]
 
 
-def open_model(a: argparse.Namespace):
+def open_model(a: argparse.Namespace, ids: List[int]):
     if a.model.endswith(".so"):
-        return CompiledModel(a.model, a.context)
+        return CompiledModel(a.model, a.context, capacity=len(ids) + a.tokens)
     from pquant.nn import load_model
 
     return TorchModel(load_model(a.model, a.device).eval(), a.context, a.precision)
@@ -137,7 +142,7 @@ def main() -> None:
             tokenizer = load_tokenizer(a.tokenizer or os.path.join(os.path.dirname(a.model), "tokenizer.model"))
             ids = tokenizer.encode(a.prompt) or [tokenizer.eos_id()]
         eos = tokenizer.eos_id() if tokenizer else None
-        model, begin = open_model(a), time.monotonic()
+        model, begin = open_model(a, ids), time.monotonic()
         made = list(generate(model, ids, a.tokens, a.temperature, a.top_k, a.seed, eos))
     except (ValueError, OSError, runtime.Error) as error:
         sys.exit(f"error: {error}")

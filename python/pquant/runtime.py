@@ -63,11 +63,12 @@ class TensorSpec(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry point."""
+    """An entry point. One with states continues a sequence, see Session."""
 
     name: str
     inputs: Tuple[TensorSpec, ...]
     outputs: Tuple[TensorSpec, ...]
+    states: Tuple[TensorSpec, ...]
 
 
 class _Tensor(Structure):
@@ -98,6 +99,9 @@ class _Entry(Structure):
         ("inputs", POINTER(_Spec)),
         ("outputs", POINTER(_Spec)),
         ("functions", c_void_p),
+        ("states", POINTER(_Spec)),
+        ("numStates", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -138,6 +142,9 @@ _CHECKED = {
     "pquant_set_level": (c_void_p, c_char_p),
     "pquant_set_threads": (c_void_p, c_int32),
     "pquant_run": (c_void_p, c_int32, POINTER(_Tensor), c_int32, POINTER(c_void_p)),
+    "pquant_create_session": (c_void_p, c_int64, POINTER(c_void_p)),
+    "pquant_session_run": (c_void_p, POINTER(c_int64), c_int64, POINTER(POINTER(_Tensor))),
+    "pquant_session_rewind": (c_void_p, c_int64),
     "pquant_self_test": (c_void_p, _REPORT, c_void_p),
 }
 _PLAIN = {
@@ -156,6 +163,9 @@ _PLAIN = {
     "pquant_num_results": (c_int32, c_void_p),
     "pquant_get_result": (POINTER(_Tensor), c_void_p, c_int32),
     "pquant_free_results": (None, c_void_p),
+    "pquant_free_session": (None, c_void_p),
+    "pquant_session_position": (c_int64, c_void_p),
+    "pquant_session_capacity": (c_int64, c_void_p),
 }
 
 
@@ -179,7 +189,8 @@ def _read_spec(spec: _Spec) -> TensorSpec:
 def _read_entry(entry: _Entry) -> Entry:
     inputs = tuple(_read_spec(entry.inputs[i]) for i in range(entry.numInputs))
     outputs = tuple(_read_spec(entry.outputs[i]) for i in range(entry.numOutputs))
-    return Entry(entry.name.decode(), inputs, outputs)
+    states = tuple(_read_spec(entry.states[i]) for i in range(entry.numStates))
+    return Entry(entry.name.decode(), inputs, outputs, states)
 
 
 class _Results:
@@ -342,6 +353,10 @@ class Model:
             raise InvalidArgument("expected all inputs by position, or all by name")
         return self.run(named or list(inputs))
 
+    def session(self, capacity: int) -> "Session":
+        """An empty sequence with room for `capacity` tokens. Unsupported when the model was compiled without a cache."""
+        return Session(self, capacity)
+
     def self_test(self) -> List[str]:
         """Compares every kernel with the generic one; the report, a line a kernel. Raises RunFailed when one differs."""
         lines: List[str] = []
@@ -368,6 +383,47 @@ class Model:
     def __del__(self):
         if getattr(self, "_handle", None):
             self.close()
+
+
+class Session:
+    """A sequence of tokens whose keys and values stay in place, by the entry points `prefill` and `decode`."""
+
+    def __init__(self, model: Model, capacity: int):
+        self._handle, self.model, self._library = c_void_p(), model, model._library
+        create = self._library.pquant_create_session
+        with model._lock:
+            model._check(create(model._open_handle(), capacity, ctypes.byref(self._handle)))
+
+    def run(self, tokens: Any) -> np.ndarray:
+        """Appends tokens (one or more) and returns the logits after them, float32 [vocabulary]."""
+        ids = np.ascontiguousarray(np.atleast_1d(tokens), np.int64)
+        logits = POINTER(_Tensor)()
+        with self.model._lock:
+            self.model._open_handle()
+            data = ids.ctypes.data_as(POINTER(c_int64))
+            self.model._check(self._library.pquant_session_run(self._handle, data, ids.size, ctypes.byref(logits)))
+            tensor = logits.contents
+            data = ctypes.cast(tensor.data, POINTER(ctypes.c_float))
+            return np.ctypeslib.as_array(data, (tensor.sizes[1],)).copy()
+
+    @property
+    def position(self) -> int:
+        """The number of tokens in the sequence."""
+        return self._library.pquant_session_position(self._handle)
+
+    @property
+    def capacity(self) -> int:
+        return self._library.pquant_session_capacity(self._handle)
+
+    def rewind(self, position: int = 0) -> None:
+        """Takes the tokens from `position` on back."""
+        with self.model._lock:
+            self.model._check(self._library.pquant_session_rewind(self._handle, position))
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self._library.pquant_free_session(self._handle)
+            self._handle = c_void_p()
 
 
 def load(

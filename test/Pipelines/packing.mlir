@@ -11,7 +11,7 @@ module attributes {pquant.target = #pquant.target<"x86_64-unknown-linux-gnu", le
 // Two projections read one quantised activation and are one linear.
 
 // CHECK-LABEL: func.func @projections(
-// CHECK-SAME:    %[[X:[a-z0-9]+]]: tensor<4x8xf32> {pquant.name = "x"}) -> (tensor<4x1x6xf32>, tensor<4x1x2xf32>)
+// CHECK-SAME:    %[[X:[a-z0-9]+]]: tensor<4x8xf32> {bufferization.writable = false, pquant.name = "x"}) -> (tensor<4x1x6xf32>, tensor<4x1x2xf32>)
 // CHECK-DAG:     %[[W:.+]] = arith.constant dense_resource<[[$KEY:.+]]> : tensor<8x8xi1, #pquant.layout<d16>>
 // CHECK:         %[[Q:.+]], %[[S:.+]] = pquant.quantize %[[X]]
 // CHECK-NOT:     = pquant.quantize

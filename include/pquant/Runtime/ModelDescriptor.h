@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define PQUANT_ABI_VERSION 1
+#define PQUANT_ABI_VERSION 2
 /// The largest rank of an input or output.
 #define PQUANT_MAX_RANK 8
 
@@ -66,13 +66,18 @@ typedef struct PQuantMemRef {
 } PQuantMemRef;
 
 /// Runs one entry point on one instruction set. `weights` is the base of the
-/// weight blob; `args` holds pointers to one PQuantMemRef per input; `results`
-/// pointers to one PQuantMemRef per output, which the function fills. Result
-/// buffers belong to the caller: the runtime frees them with the results.
+/// weight blob; `args` holds pointers to one PQuantMemRef per input and then per
+/// state; `results` pointers to one PQuantMemRef per output, which the function
+/// fills. Result buffers belong to the caller: the runtime frees them with the
+/// results.
 typedef void (*PQuantEntryFn)(const void *weights, PQuantMemRef *const *args,
                               PQuantMemRef *const *results);
 
-/// An entry point: a function of the model.
+/// An entry point: a function of the model. One with states continues a
+/// sequence (a session of Runtime.h): its inputs are the tokens and `position`,
+/// the number of tokens before them; its output is logits; a state is memory that
+/// it writes in place, with one size `capacity`, the positions that it has room
+/// for. Entry points of one model share states of the same name.
 typedef struct PQuantEntry {
   const char *name;
   int32_t numInputs;
@@ -80,6 +85,9 @@ typedef struct PQuantEntry {
   const PQuantTensorSpec *inputs;
   const PQuantTensorSpec *outputs;
   const PQuantEntryFn *functions; ///< one per instruction-set level
+  const PQuantTensorSpec *states;
+  int32_t numStates;
+  int32_t reserved;
 } PQuantEntry;
 
 /// Kinds of kernel that `--self-test` can drive.

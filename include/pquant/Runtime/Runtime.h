@@ -142,6 +142,40 @@ PQUANT_API const PQuantTensor *pquant_get_result(const PQuantResults *results,
 PQUANT_API void pquant_free_results(PQuantResults *results);
 
 //===----------------------------------------------------------------------===//
+// Sessions: a sequence that grows, its keys and values kept in place
+//===----------------------------------------------------------------------===//
+
+/// One sequence of tokens of a model with the entry points 'prefill' and
+/// 'decode'. Distinct sessions of one model hold distinct sequences; they and
+/// the model are used from one thread at a time.
+typedef struct PQuantSession PQuantSession;
+
+/// Creates an empty sequence with room for `capacity` tokens. Free it before the
+/// model is closed. PQUANT_UNSUPPORTED when the model has no such entry points.
+PQUANT_API PQuantStatus pquant_create_session(PQuantModel *model,
+                                              int64_t capacity,
+                                              PQuantSession **session);
+
+/// Null is allowed.
+PQUANT_API void pquant_free_session(PQuantSession *session);
+
+/// Appends `count` tokens (1 or more) and computes the logits of the one that
+/// follows them: float32 [1, vocabulary], valid until the next call on this
+/// session. One token runs 'decode', several run 'prefill' (or, where there is
+/// none, 'decode' for each). A run that fails leaves the sequence as it was.
+PQUANT_API PQuantStatus pquant_session_run(PQuantSession *session,
+                                           const int64_t *tokens, int64_t count,
+                                           const PQuantTensor **logits);
+
+/// The number of tokens in the sequence, and the room for them.
+PQUANT_API int64_t pquant_session_position(const PQuantSession *session);
+PQUANT_API int64_t pquant_session_capacity(const PQuantSession *session);
+
+/// Takes the tokens from `position` on back; 0 empties the sequence.
+PQUANT_API PQuantStatus pquant_session_rewind(PQuantSession *session,
+                                              int64_t position);
+
+//===----------------------------------------------------------------------===//
 // Self-test
 //===----------------------------------------------------------------------===//
 

@@ -54,6 +54,28 @@ def CountLinearsPass : Pass<"pquant-count-linears", "::mlir::func::FuncOp"> {
   }];
 }
 
+def CreateEntryPointsPass : Pass<"pquant-create-entry-points", "::mlir::ModuleOp"> {
+  let summary = "a step function that takes and returns past keys and values gets in-place forms";
+  let description = [{
+    Precondition: packed; the module has one public function. When every attention of that function reads
+    `concat(past, new)` along positions, causally, where `past` is an argument and the concatenation a result, and what
+    is left is one argument of tokens and one result of logits, two functions of the same weights are added beside it:
+    `@decode` for one token and `@prefill` for any number of them. Both take the tokens, the number of tokens before them
+    (`position`), and one `memref` of a fixed capacity for each past tensor, which they write in place by
+    `pquant.cached_attention`; both return the last token's logits. position + tokens <= capacity is the caller's duty.
+    Otherwise one remark says what is in the way.
+
+    ```
+    func.func @main(%ids: tensor<?x?xi64>, %past_k: tensor<?x2x?x64xf32>, ...) -> (tensor<?x?x9xf32>, tensor<?x2x?x64xf32>, ...)
+    // is joined by
+    func.func @decode(%ids: tensor<1x1xi64>, %position: tensor<i64>, %k: memref<1x2x?x64xf32>, ...) -> tensor<1x9xf32>
+    func.func @prefill(%ids: tensor<1x?xi64>, %position: tensor<i64>, %k: memref<1x2x?x64xf32>, ...) -> tensor<1x9xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def DecomposePass : Pass<"pquant-decompose"> {
   let summary = "replace pquant ops by their definitions in upstream ops";
   let description = [{

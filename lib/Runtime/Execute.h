@@ -1,0 +1,29 @@
+//===- Execute.h - Run an entry point ---------------------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What pquant_run and sessions share.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_RUNTIME_EXECUTE_H
+#define PQUANT_LIB_RUNTIME_EXECUTE_H
+
+#include "pquant/Runtime/Runtime.h"
+
+namespace pquant {
+
+/// Describes a dense tensor the way generated code takes it.
+void describe(const PQuantTensor &tensor, PQuantMemRef &memref);
+
+/// As pquant_run, on `states`, one for each of the entry point's.
+PQuantStatus runEntry(PQuantModel &model, const PQuantEntry &entry,
+                      const PQuantTensor *inputs, int32_t numInputs,
+                      const PQuantMemRef *states, PQuantResults **results);
+
+} // namespace pquant
+
+#endif // PQUANT_LIB_RUNTIME_EXECUTE_H

@@ -1,0 +1,216 @@
+//===- Session.cpp - A sequence and its keys and values -------------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Holds the states of the entry points 'prefill' and 'decode' in one block of
+// memory of a fixed capacity, and the number of tokens in them. What lies behind
+// that number is never read, so a run that fails leaves nothing to undo.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Execute.h"
+#include "Model.h"
+
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+using namespace pquant;
+
+struct PQuantSession {
+  PQuantModel *model;
+  const PQuantEntry *prefill; ///< null when the model has none
+  const PQuantEntry *decode;
+  PQuantMemRef *states; ///< of `decode`; `prefill` has the same
+  void *memory;         ///< what the states describe
+  PQuantResults *results;
+  int64_t capacity, position;
+};
+
+//===----------------------------------------------------------------------===//
+// Create and free
+//===----------------------------------------------------------------------===//
+
+static const PQuantEntry *findStep(const PQuantModel &model, const char *name) {
+  for (int32_t i = 0; i < pquant_num_entries(&model); ++i) {
+    const PQuantEntry *entry = pquant_get_entry(&model, i);
+    if (entry->numStates && !strcmp(entry->name, name))
+      return entry;
+  }
+  return nullptr;
+}
+
+/// The bytes of a state, rounded up; 0 when they cannot be counted.
+static uint64_t stateBytes(const PQuantTensorSpec &spec, int64_t capacity) {
+  uint64_t bytes = uint64_t(pquant_dtype_size(spec.dtype));
+  for (int32_t d = 0; d < spec.rank; ++d) {
+    int64_t size = spec.sizes[d] < 0 ? capacity : spec.sizes[d];
+    if (__builtin_mul_overflow(bytes, uint64_t(size), &bytes))
+      return 0;
+  }
+  return bytes > UINT64_MAX / 2 ? 0
+                                : (bytes + kAlignment - 1) & ~(kAlignment - 1);
+}
+
+/// Places the states one behind the other in memory that is allocated here.
+static bool allocateStates(PQuantSession &session) {
+  const PQuantEntry &entry = *session.decode;
+  uint64_t total = 0;
+  for (int32_t i = 0; i < entry.numStates; ++i) {
+    uint64_t bytes = stateBytes(entry.states[i], session.capacity);
+    if (!bytes || __builtin_add_overflow(total, bytes, &total))
+      return false;
+  }
+  session.states = static_cast<PQuantMemRef *>(
+      calloc(size_t(entry.numStates), sizeof(PQuantMemRef)));
+  if (!session.states ||
+      posix_memalign(&session.memory, kAlignment, size_t(total)))
+    return false;
+  char *place = static_cast<char *>(session.memory);
+  for (int32_t i = 0; i < entry.numStates; ++i) {
+    const PQuantTensorSpec &spec = entry.states[i];
+    PQuantTensor tensor = {};
+    tensor.data = place;
+    tensor.rank = spec.rank;
+    for (int32_t d = 0; d < spec.rank; ++d)
+      tensor.sizes[d] = spec.sizes[d] < 0 ? session.capacity : spec.sizes[d];
+    describe(tensor, session.states[i]);
+    place += stateBytes(spec, session.capacity);
+  }
+  return true;
+}
+
+PQuantStatus pquant_create_session(PQuantModel *model, int64_t capacity,
+                                   PQuantSession **result) {
+  *result = nullptr;
+  const PQuantEntry *decode = findStep(*model, "decode");
+  if (!decode)
+    return setError(PQUANT_UNSUPPORTED,
+                    "the model has no entry point 'decode': it was not "
+                    "exported with past keys and values, or the compiler did "
+                    "not recognise them (pquant-compile --opt-report)");
+  if (capacity < 1)
+    return setError(PQUANT_INVALID_ARGUMENT,
+                    "expected a capacity of 1 or more, but got %" PRId64,
+                    capacity);
+  auto *session = static_cast<PQuantSession *>(calloc(1, sizeof(PQuantSession)));
+  if (session) {
+    session->model = model;
+    session->decode = decode;
+    session->prefill = findStep(*model, "prefill");
+    session->capacity = capacity;
+  }
+  if (!session || !allocateStates(*session)) {
+    pquant_free_session(session);
+    return setError(PQUANT_OUT_OF_MEMORY,
+                    "out of memory: could not allocate a session of %" PRId64
+                    " positions",
+                    capacity);
+  }
+  *result = session;
+  return PQUANT_OK;
+}
+
+void pquant_free_session(PQuantSession *session) {
+  if (!session)
+    return;
+  pquant_free_results(session->results);
+  free(session->memory);
+  free(session->states);
+  free(session);
+}
+
+//===----------------------------------------------------------------------===//
+// Run
+//===----------------------------------------------------------------------===//
+
+int64_t pquant_session_position(const PQuantSession *session) {
+  return session->position;
+}
+
+int64_t pquant_session_capacity(const PQuantSession *session) {
+  return session->capacity;
+}
+
+PQuantStatus pquant_session_rewind(PQuantSession *session, int64_t position) {
+  if (position < 0 || position > session->position)
+    return setError(PQUANT_INVALID_ARGUMENT,
+                    "expected a position of 0 to %" PRId64
+                    ", but got %" PRId64,
+                    session->position, position);
+  session->position = position;
+  return PQUANT_OK;
+}
+
+/// Runs `entry` on `count` tokens of the entry point's own type.
+static PQuantStatus runStep(PQuantSession &session, const PQuantEntry &entry,
+                            const void *tokens, int64_t count) {
+  PQuantTensor inputs[2] = {};
+  inputs[0].data = tokens;
+  inputs[0].dtype = entry.inputs[0].dtype;
+  inputs[0].rank = 2;
+  inputs[0].sizes[0] = 1;
+  inputs[0].sizes[1] = count;
+  inputs[1].data = &session.position;
+  inputs[1].dtype = PQUANT_INT64;
+  PQuantResults *results;
+  PQuantStatus status = runEntry(*session.model, entry, inputs, 2,
+                                 session.states, &results);
+  if (status != PQUANT_OK)
+    return status;
+  pquant_free_results(session.results);
+  session.results = results;
+  session.position += count;
+  return PQUANT_OK;
+}
+
+/// Tokens of type int32, for a model that takes those; null when out of memory.
+static int32_t *narrow(const int64_t *tokens, int64_t count) {
+  auto *result = static_cast<int32_t *>(calloc(size_t(count), sizeof(int32_t)));
+  for (int64_t i = 0; result && i < count; ++i)
+    result[i] = tokens[i] == int32_t(tokens[i]) ? int32_t(tokens[i]) : -1;
+  return result;
+}
+
+static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
+                             int64_t count) {
+  const PQuantEntry &entry =
+      count > 1 && session.prefill ? *session.prefill : *session.decode;
+  bool isNarrow = entry.inputs[0].dtype == PQUANT_INT32;
+  int32_t *narrowed = isNarrow ? narrow(tokens, count) : nullptr;
+  if (isNarrow && !narrowed)
+    return setError(PQUANT_OUT_OF_MEMORY, "out of memory: %" PRId64 " tokens",
+                    count);
+  int64_t step = &entry == session.prefill ? count : 1, before = session.position;
+  PQuantStatus status = PQUANT_OK;
+  for (int64_t i = 0; i < count && status == PQUANT_OK; i += step)
+    status = runStep(session, entry,
+                     isNarrow ? static_cast<const void *>(narrowed + i)
+                              : static_cast<const void *>(tokens + i),
+                     step);
+  free(narrowed);
+  if (status != PQUANT_OK)
+    session.position = before;
+  return status;
+}
+
+PQuantStatus pquant_session_run(PQuantSession *session, const int64_t *tokens,
+                                int64_t count, const PQuantTensor **logits) {
+  *logits = nullptr;
+  if (count < 1)
+    return setError(PQUANT_INVALID_ARGUMENT,
+                    "expected 1 token or more, but got %" PRId64, count);
+  if (count > session->capacity - session->position)
+    return setError(PQUANT_INVALID_ARGUMENT,
+                    "%" PRId64 " tokens do not fit: the session holds %" PRId64
+                    " of %" PRId64 " positions",
+                    count, session->position, session->capacity);
+  PQuantStatus status = runSteps(*session, tokens, count);
+  if (status == PQUANT_OK)
+    *logits = pquant_get_result(session->results, 0);
+  return status;
+}
