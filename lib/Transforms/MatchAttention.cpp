@@ -68,45 +68,6 @@ static bool isProduct(linalg::GenericOp op) {
          product.getLhs() != product.getRhs();
 }
 
-namespace {
-/// The walk from the softmax up to Q, K and the mask, and down to V.
-class AttentionMatcher {
-public:
-  AttentionMatcher(linalg::SoftmaxOp softmax, std::string &reason)
-      : softmax(softmax), space(softmax.getInput()), reason(reason) {}
-
-  std::optional<AttentionMatch> match();
-
-private:
-  bool matchLogits(PointExpr expr);
-  bool matchSum(const PointExpr &logits, const PointExpr &mask);
-  bool matchMask(const PointExpr &expr);
-  bool matchVisible(const PointExpr &condition, bool negate);
-  bool matchScaledProduct(const PointExpr &expr);
-  bool matchConditions();
-  bool isHeadIndex(AffineExpr index, int64_t size, bool isRepeated) const;
-  std::optional<HeadTensor> asHeads(const PointExpr &expr, bool isRepeated,
-                                    unsigned row, unsigned column,
-                                    bool isSliced);
-  std::optional<HeadTensor> matchHeads(PointExpr expr, bool isRepeated,
-                                       unsigned row, unsigned column);
-  linalg::GenericOp findProduct();
-  bool isProbability(const PointExpr &expr);
-  bool matchValue();
-  bool fail(const Twine &message) {
-    reason = message.str();
-    return false;
-  }
-
-  linalg::SoftmaxOp softmax;
-  PointSpace space;
-  std::string &reason;
-  AttentionMatch result;
-  /// All e >= 0 where a key is visible.
-  SmallVector<AffineExpr> conditions;
-};
-} // namespace
-
 //===----------------------------------------------------------------------===//
 // The logits
 //===----------------------------------------------------------------------===//
@@ -119,6 +80,8 @@ bool AttentionMatcher::matchVisible(const PointExpr &condition, bool negate) {
 /// A mask that is added: 0 where a key is visible, or a tensor.
 bool AttentionMatcher::matchMask(const PointExpr &expr) {
   PointExpr root = space.normalized(expr);
+  if (std::optional<float> number = getFloat(space, root); number && *number == 0)
+    return true;
   if (auto select = root.value.getDefiningOp<arith::SelectOp>()) {
     std::optional<float> on =
         getFloat(space, {select.getTrueValue(), root.at});
@@ -213,7 +176,7 @@ bool AttentionMatcher::matchScaledProduct(const PointExpr &expr) {
   int64_t depth = op.getStaticLoopRanges()[reduced.front()];
   if (ShapedType::isDynamic(depth))
     return fail("the width of its heads is not static");
-  unsigned d = space.addDim(depth);
+  unsigned d = space.addDim(getAffineConstantExpr(depth, space.getContext()));
   SmallVector<AffineExpr, 4> loops = getLoops(op, expr.at, space.dim(d));
   for (bool isSwapped : {false, true}) {
     float scale = result.scale;
@@ -407,7 +370,7 @@ bool AttentionMatcher::matchValue() {
   if ((rank != 4 && rank != 3) || !heads || ShapedType::isDynamic(width))
     return fail("its heads are not static, or its result has rank " +
                 Twine(rank));
-  unsigned e = space.addDim(width);
+  unsigned e = space.addDim(getAffineConstantExpr(width, space.getContext()));
   SmallVector<AffineExpr, 4> at{space.dim(batch), space.dim(head),
                                 space.dim(queryRow), space.dim(e)};
   if (rank == 3)
@@ -423,23 +386,25 @@ bool AttentionMatcher::matchValue() {
     if (!value || result.scale != scale)
       return fail("its values are not read head by head");
     result.value = *value;
-    result.product = product;
+    result.root = product;
     return true;
   }
   return fail("the product with its values is not by its probabilities");
 }
 
-std::optional<AttentionMatch> AttentionMatcher::match() {
-  auto type = cast<RankedTensorType>(softmax.getInput().getType());
-  if (type.getRank() != 4 || softmax.getDimension() != 3 ||
+std::optional<AttentionMatch>
+AttentionMatcher::matchSoftmax(linalg::SoftmaxOp op) {
+  auto type = cast<RankedTensorType>(op.getInput().getType());
+  if (type.getRank() != 4 || op.getDimension() != 3 ||
       !type.getElementType().isF32()) {
     reason = "its softmax is not one of float32 batch x heads x queries x keys "
              "over the keys";
     return std::nullopt;
   }
-  result.scale = 1;
-  result.causal = false;
-  PointExpr logits{softmax.getInput(), {}};
+  softmax = op;
+  for (int64_t i = 0; i < 4; ++i)
+    space.addDim(space.sizeOf(op.getInput(), i));
+  PointExpr logits{op.getInput(), {}};
   for (unsigned i = 0; i < 4; ++i)
     logits.at.push_back(space.dim(i));
   if (!matchLogits(logits) || !matchConditions() || !matchValue())
@@ -447,12 +412,63 @@ std::optional<AttentionMatch> AttentionMatcher::match() {
   return result;
 }
 
-std::optional<AttentionMatch>
-pquant::matchAttention(linalg::SoftmaxOp softmax, std::string &reason) {
-  auto type = cast<RankedTensorType>(softmax.getInput().getType());
-  if (type.getRank() != 4) {
-    reason = "its softmax has rank " + std::to_string(type.getRank());
-    return std::nullopt;
+//===----------------------------------------------------------------------===//
+// Attention that the file itself says
+//===----------------------------------------------------------------------===//
+
+/// Drops the mask of `op` when it is made of positions.
+void AttentionMatcher::simplifyMask(AttentionOp op) {
+  if (!op.getMask())
+    return;
+  PointExpr mask{op.getMask(), {space.dim(queryRow), space.dim(keyRow)}};
+  auto type = cast<RankedTensorType>(op.getMask().getType());
+  if (type.getRank() == 4) {
+    AffineExpr zero = getAffineConstantExpr(0, space.getContext());
+    mask.at.insert(mask.at.begin(), zero);
+    mask.at.insert(mask.at.begin(),
+                   type.getDimSize(0) == 1 ? zero : space.dim(batch));
   }
-  return AttentionMatcher(softmax, reason).match();
+  if (!matchMask(mask) || !matchConditions()) {
+    result.mask = op.getMask();
+    result.causal = op.getCausal();
+  }
+}
+
+std::optional<AttentionMatch> AttentionMatcher::matchOp(AttentionOp op) {
+  space.addDim(space.sizeOf(op.getQuery(), 0));
+  space.addDim(space.sizeOf(op.getQuery(), 1));
+  space.addDim(space.sizeOf(op.getQuery(), 2));
+  space.addDim(space.sizeOf(op.getKey(), 2));
+  result.root = op;
+  result.scale = op.getScale().convertToFloat();
+  result.causal = op.getCausal();
+  simplifyMask(op);
+  auto sizeAt = [](Value value, int64_t dim) {
+    return cast<RankedTensorType>(value.getType()).getDimSize(dim);
+  };
+  int64_t share = sizeAt(op.getQuery(), 1) / sizeAt(op.getKey(), 1);
+  auto matchOperand = [&](Value value, bool isRepeated, unsigned row) {
+    unsigned column = space.addDim(
+        getAffineConstantExpr(sizeAt(value, 3), space.getContext()));
+    AffineExpr heads = space.dim(head);
+    if (isRepeated && share != 1)
+      heads = space.simplify(heads.floorDiv(share));
+    PointExpr element{value,
+                      {space.dim(batch), heads, space.dim(row),
+                       space.dim(column)}};
+    return matchHeads(element, isRepeated, row, column);
+  };
+  float scale = result.scale;
+  auto value = matchOperand(op.getValue(), true, keyRow);
+  if (!value || result.scale != scale) // a factor of the result
+    value = HeadTensor{op.getValue(), {0, 1, 2, 3}};
+  result.scale = scale;
+  auto query = matchOperand(op.getQuery(), false, queryRow);
+  auto key = matchOperand(op.getKey(), true, keyRow);
+  if (!query || !key)
+    return std::nullopt;
+  result.query = *query;
+  result.key = *key;
+  result.value = *value;
+  return result;
 }

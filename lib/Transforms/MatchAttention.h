@@ -8,6 +8,7 @@
 #ifndef PQUANT_LIB_TRANSFORMS_MATCHATTENTION_H
 #define PQUANT_LIB_TRANSFORMS_MATCHATTENTION_H
 
+#include "dialects/PQuant/PQuantDialect.h"
 #include "pquant/Transforms/PointExpr.h"
 
 namespace pquant {
@@ -23,19 +24,58 @@ struct HeadTensor {
 
 /// softmax(scale * Q K^T + mask) V.
 struct AttentionMatch {
-  /// The product with V: B x H x S x E, or B H x S x E.
-  mlir::linalg::GenericOp product;
+  /// The product with V, B x H x S x E or B H x S x E, or a pquant.attention.
+  mlir::Operation *root = nullptr;
   HeadTensor query, key, value;
-  float scale;
-  bool causal;
+  float scale = 1;
+  bool causal = false;
   /// An added mask that is no causal one, S x T or B x 1 x S x T; may be null.
   Value mask;
 };
 
-/// Recognises attention by its softmax, which is B x H x S x T; `reason` says
-/// what is in the way.
-std::optional<AttentionMatch> matchAttention(mlir::linalg::SoftmaxOp softmax,
-                                             std::string &reason);
+/// The walk from a softmax up to Q, K and the mask, and down to V; or the same
+/// from the operands of a pquant.attention.
+class AttentionMatcher {
+public:
+  /// `reason` says what is in the way.
+  AttentionMatcher(mlir::MLIRContext *context, std::string &reason)
+      : space(context), reason(reason) {}
+
+  /// Attention written out around a softmax that is B x H x S x T.
+  std::optional<AttentionMatch> matchSoftmax(mlir::linalg::SoftmaxOp op);
+  /// The tensors behind the views and repetitions of an operation's operands,
+  /// and its mask when it is not made of positions.
+  std::optional<AttentionMatch> matchOp(AttentionOp op);
+
+private:
+  bool matchLogits(PointExpr expr);
+  bool matchSum(const PointExpr &logits, const PointExpr &mask);
+  bool matchMask(const PointExpr &expr);
+  bool matchVisible(const PointExpr &condition, bool negate);
+  bool matchScaledProduct(const PointExpr &expr);
+  bool matchConditions();
+  bool isHeadIndex(mlir::AffineExpr index, int64_t size, bool isRepeated) const;
+  std::optional<HeadTensor> asHeads(const PointExpr &expr, bool isRepeated,
+                                    unsigned row, unsigned column,
+                                    bool isSliced);
+  std::optional<HeadTensor> matchHeads(PointExpr expr, bool isRepeated,
+                                       unsigned row, unsigned column);
+  mlir::linalg::GenericOp findProduct();
+  bool isProbability(const PointExpr &expr);
+  bool matchValue();
+  void simplifyMask(AttentionOp op);
+  bool fail(const mlir::Twine &message) {
+    reason = message.str();
+    return false;
+  }
+
+  PointSpace space;
+  std::string &reason;
+  mlir::linalg::SoftmaxOp softmax;
+  AttentionMatch result;
+  /// All e >= 0 where a key is visible.
+  SmallVector<mlir::AffineExpr> conditions;
+};
 
 } // namespace pquant
 

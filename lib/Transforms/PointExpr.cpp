@@ -30,8 +30,8 @@ AffineExpr PointSpace::dim(unsigned i) const {
   return getAffineDimExpr(i, context);
 }
 
-unsigned PointSpace::addDim(int64_t size) {
-  sizes.push_back(getAffineConstantExpr(size, context));
+unsigned PointSpace::addDim(AffineExpr size) {
+  sizes.push_back(size);
   return sizes.size() - 1;
 }
 
@@ -70,6 +70,11 @@ AffineExpr PointSpace::sizeOf(Value tensor, int64_t dim) {
     return sizeOf(cast.getSource(), dim);
   if (auto expand = dyn_cast_or_null<tensor::ExpandShapeOp>(op))
     return sizeOfResult(expand.getMixedOutputShape()[dim]);
+  if (auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(op)) {
+    ReassociationIndices group = collapse.getReassociationIndices()[dim];
+    if (group.size() == 1)
+      return sizeOf(collapse.getSrc(), group.front());
+  }
   if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op)) {
     llvm::SmallBitVector dropped = slice.getDroppedDims();
     for (auto [i, size] : llvm::enumerate(slice.getMixedSizes()))

@@ -44,24 +44,38 @@ static Value createHeads(OpBuilder &builder, Location loc,
 /// softmax(scale Q K^T + mask) V -> pquant.attention
 static void rewriteAttention(IRRewriter &rewriter,
                              const AttentionMatch &match) {
-  linalg::GenericOp product = match.product;
-  Location loc = product.getLoc();
-  rewriter.setInsertionPoint(product);
+  Location loc = match.root->getLoc();
+  rewriter.setInsertionPoint(match.root);
   Value query = createHeads(rewriter, loc, match.query);
   Value key = createHeads(rewriter, loc, match.key);
   Value value = createHeads(rewriter, loc, match.value);
   Value result = AttentionOp::create(
-      rewriter, loc, query, key, value, /*mask=*/Value(),
+      rewriter, loc, query, key, value, match.mask,
       rewriter.getF32FloatAttr(match.scale),
       match.causal ? rewriter.getUnitAttr() : UnitAttr());
-  auto type = cast<RankedTensorType>(product.getResultTypes()[0]);
+  auto type = cast<RankedTensorType>(match.root->getResult(0).getType());
   if (type.getRank() == 3) {
     SmallVector<ReassociationIndices> merged{{0, 1}, {2}, {3}};
     result = tensor::CollapseShapeOp::create(rewriter, loc, result, merged);
   }
   if (result.getType() != type)
     result = tensor::CastOp::create(rewriter, loc, type, result);
-  rewriter.replaceOp(product, result);
+  rewriter.replaceOp(match.root, result);
+}
+
+/// Attention that a frontend wrote: repeated keys and values, and a mask made of
+/// positions, fall away.
+static void simplifyAttentions(ModuleOp module) {
+  SmallVector<AttentionOp> ops;
+  module.walk([&](AttentionOp op) { ops.push_back(op); });
+  IRRewriter rewriter(module.getContext());
+  for (AttentionOp op : ops) {
+    std::string reason;
+    std::optional<AttentionMatch> match =
+        AttentionMatcher(module.getContext(), reason).matchOp(op);
+    if (match)
+      rewriteAttention(rewriter, *match);
+  }
 }
 
 static void raiseAttentions(ModuleOp module) {
@@ -76,7 +90,9 @@ static void raiseAttentions(ModuleOp module) {
   SmallVector<std::pair<Location, std::string>> others;
   for (linalg::SoftmaxOp softmax : softmaxes) {
     std::string reason;
-    if (std::optional<AttentionMatch> match = matchAttention(softmax, reason)) {
+    if (std::optional<AttentionMatch> match = 
+            AttentionMatcher(module.getContext(), reason)
+                .matchSoftmax(softmax)) {
       rewriteAttention(rewriter, *match);
       ++count;
     } else {
@@ -113,6 +129,7 @@ struct RaiseDecoderPass
     : pquant::impl::RaiseDecoderPassBase<RaiseDecoderPass> {
   void runOnOperation() override {
     raiseNorms(getOperation());
+    simplifyAttentions(getOperation());
     raiseAttentions(getOperation());
   }
 };

@@ -38,6 +38,8 @@ struct PointExpr {
 /// sizes of tensors and other index values.
 class PointSpace {
 public:
+  /// A space of no dimensions.
+  explicit PointSpace(mlir::MLIRContext *context) : context(context) {}
   /// The space of the elements of `tensor`.
   explicit PointSpace(Value tensor);
 
@@ -45,7 +47,7 @@ public:
   /// The number of points along dimension `i`.
   mlir::AffineExpr size(unsigned i) const { return sizes[i]; }
   /// A further coordinate, and the dimension that it is.
-  unsigned addDim(int64_t size);
+  unsigned addDim(mlir::AffineExpr size);
 
   /// The size of a dimension of a tensor.
   mlir::AffineExpr sizeOf(Value tensor, int64_t dim);
