@@ -127,7 +127,8 @@ LogicalResult AttentionOp::verify() {
   // (C4)
   if (!getMask())
     return success();
-  if (agree(shapeOf(getMask()), {query[2], key[2]}))
+  if (agree(shapeOf(getMask()), {query[2], key[2]}) ||
+      agree(shapeOf(getMask()), {1, 1, query[2], key[2]}))
     return success();
   return verifyShape(*this, "mask", getMask(), {query[0], 1, query[2], key[2]});
 }

@@ -78,13 +78,13 @@ def PQuant_AttentionOp : PQuant_InferringOp<"attention"> {
     ```
 
     `causal` aligns the last query with the last key, so a cache that precedes the new keys works. `mask` is added; its
-    shape is S x T, or B x 1 x S x T.
+    shape is S x T, or B x 1 x S x T, where B may be 1 for all.
 
     Constraints:
     (C1) `query`, `key` and `value` have rank 4, D and E static.
     (C2) G is static and divides H.
     (C3) B, T and D agree between the operands where static.
-    (C4) `mask`, when present, has shape S x T or B x 1 x S x T.
+    (C4) `mask`, when present, has shape S x T, B x 1 x S x T or 1 x 1 x S x T.
 
     Example:
     ```mlir

@@ -14,7 +14,7 @@
 // Everything is looked at from the softmax, whose elements (b, h, s, t) are the
 // points of the space: Q is the tensor that is read at (b, h, s, d), K the one
 // that is read at (b, h floordiv R, t, d). A mask is causal when its condition
-// comes out as t <= s + (T - S).
+// comes out as t <= s + (T - S); any other is kept as a tensor.
 //
 //===----------------------------------------------------------------------===//
 
@@ -72,12 +72,16 @@ static bool isProduct(linalg::GenericOp op) {
 // The logits
 //===----------------------------------------------------------------------===//
 
-bool AttentionMatcher::matchVisible(const PointExpr &condition, bool negate) {
-  return succeeded(space.getConditions(condition, negate, conditions)) ||
-         fail("its mask is not a comparison of positions");
+bool AttentionMatcher::matchVisible(const PointExpr &condition, bool negate,
+                                    float hiddenLogit) {
+  masks.push_back({negate ? MaskTensor::Hidden : MaskTensor::Visible, condition,
+                   hiddenLogit});
+  isPositional &=
+      succeeded(space.getConditions(condition, negate, conditions));
+  return true;
 }
 
-/// A mask that is added: 0 where a key is visible, or a tensor.
+/// A mask that is added: 0 where a key is visible, or any numbers.
 bool AttentionMatcher::matchMask(const PointExpr &expr) {
   PointExpr root = space.normalized(expr);
   if (std::optional<float> number = getFloat(space, root); number && *number == 0)
@@ -88,11 +92,13 @@ bool AttentionMatcher::matchMask(const PointExpr &expr) {
     std::optional<float> off =
         getFloat(space, {select.getFalseValue(), root.at});
     if (on && off && *on == 0 && *off <= hidden)
-      return matchVisible({select.getCondition(), root.at}, false);
+      return matchVisible({select.getCondition(), root.at}, false, *off);
     if (on && off && *off == 0 && *on <= hidden)
-      return matchVisible({select.getCondition(), root.at}, true);
+      return matchVisible({select.getCondition(), root.at}, true, *on);
   }
-  return fail("its mask is not made of positions");
+  masks.push_back({MaskTensor::Added, expr, 0});
+  isPositional = false;
+  return true;
 }
 
 bool AttentionMatcher::matchSum(const PointExpr &logits,
@@ -114,7 +120,7 @@ bool AttentionMatcher::matchLogits(PointExpr expr) {
       std::optional<float> number =
           getFloat(space, operand(isHiddenFirst ? 1 : 2));
       if (number && *number <= hidden)
-        return matchVisible(operand(0), isHiddenFirst) &&
+        return matchVisible(operand(0), isHiddenFirst, *number) &&
                matchLogits(operand(isHiddenFirst ? 2 : 1));
     }
     return fail("a selection hides no keys");
@@ -132,11 +138,14 @@ bool AttentionMatcher::matchLogits(PointExpr expr) {
   if (isa_and_nonnull<arith::AddFOp>(op)) {
     // The logits are the operand that a product is found behind.
     AttentionMatch before = result;
-    size_t count = conditions.size();
+    size_t numConditions = conditions.size(), numMasks = masks.size();
+    bool wasPositional = isPositional;
     if (matchSum(operand(0), operand(1)))
       return true;
     result = before;
-    conditions.truncate(count);
+    conditions.truncate(numConditions);
+    masks.truncate(numMasks);
+    isPositional = wasPositional;
     return matchSum(operand(1), operand(0));
   }
   return matchScaledProduct(root);
@@ -289,15 +298,54 @@ std::optional<HeadTensor> AttentionMatcher::matchHeads(PointExpr expr,
 // The mask
 //===----------------------------------------------------------------------===//
 
-bool AttentionMatcher::matchConditions() {
-  // t <= s + (T - S)
+/// Whether the masks, if any, come out as t <= s + (T - S).
+bool AttentionMatcher::isCausal() {
   AffineExpr causal = space.simplify(space.dim(queryRow) - space.dim(keyRow) +
                                      space.size(keyRow) - space.size(queryRow));
-  for (AffineExpr condition : conditions) {
-    if (space.simplify(condition) != causal)
-      return fail("its mask is neither causal nor a tensor");
-    result.causal = true;
+  return isPositional && llvm::all_of(conditions, [&](AffineExpr condition) {
+           return space.simplify(condition) == causal;
+         });
+}
+
+/// The tensor behind an element of a mask, read by rows of queries and keys.
+std::optional<PointExpr> AttentionMatcher::findMaskTensor(PointExpr element) {
+  AffineExpr zero = getAffineConstantExpr(0, space.getContext());
+  auto isRow = [&](Value tensor, int64_t dim, AffineExpr at) {
+    if (at == zero)
+      return true;
+    for (unsigned coordinate : {batch, queryRow, keyRow})
+      if (at == space.dim(coordinate))
+        return space.sizeOf(tensor, dim) == space.size(coordinate);
+    return false;
+  };
+  while (true) {
+    auto type = dyn_cast<RankedTensorType>(element.value.getType());
+    if (type && (type.getElementType().isF32() ||
+                 type.getElementType().isInteger(1))) {
+      bool isRead = true;
+      for (auto [dim, at] : llvm::enumerate(element.at))
+        isRead &= isRow(element.value, dim, at);
+      if (isRead)
+        return element;
+    }
+    std::optional<PointExpr> next = space.lookThrough(element);
+    if (!next)
+      return std::nullopt;
+    element = std::move(*next);
   }
+}
+
+bool AttentionMatcher::matchMasks() {
+  if (isCausal()) {
+    result.causal |= !conditions.empty();
+    return true;
+  }
+  if (masks.size() != 1)
+    return fail("it has several masks that are not positions");
+  std::optional<PointExpr> tensor = findMaskTensor(masks[0].element);
+  if (!tensor)
+    return fail("its mask is neither causal nor a tensor");
+  result.mask = {masks[0].kind, *tensor, masks[0].hidden};
   return true;
 }
 
@@ -407,7 +455,7 @@ AttentionMatcher::matchSoftmax(linalg::SoftmaxOp op) {
   PointExpr logits{op.getInput(), {}};
   for (unsigned i = 0; i < 4; ++i)
     logits.at.push_back(space.dim(i));
-  if (!matchLogits(logits) || !matchConditions() || !matchValue())
+  if (!matchLogits(logits) || !matchMasks() || !matchValue())
     return std::nullopt;
   return result;
 }
@@ -428,10 +476,10 @@ void AttentionMatcher::simplifyMask(AttentionOp op) {
     mask.at.insert(mask.at.begin(),
                    type.getDimSize(0) == 1 ? zero : space.dim(batch));
   }
-  if (!matchMask(mask) || !matchConditions()) {
-    result.mask = op.getMask();
-    result.causal = op.getCausal();
-  }
+  if (matchMask(mask) && isCausal())
+    result.causal |= !conditions.empty();
+  else
+    result.mask = {MaskTensor::Added, mask, 0};
 }
 
 std::optional<AttentionMatch> AttentionMatcher::matchOp(AttentionOp op) {

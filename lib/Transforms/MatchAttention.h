@@ -22,6 +22,15 @@ struct HeadTensor {
   SmallVector<int64_t, 4> permutation;
 };
 
+/// What hides keys: a tensor of numbers that are added to the logits, or one of
+/// conditions under which a key is visible, or is hidden. Its indices are among
+/// the batch, the query's and the key's row, and 0.
+struct MaskTensor {
+  enum Kind { Added, Visible, Hidden } kind;
+  PointExpr element;
+  float hidden; ///< what a hidden logit becomes
+};
+
 /// softmax(scale * Q K^T + mask) V.
 struct AttentionMatch {
   /// The product with V, B x H x S x E or B H x S x E, or a pquant.attention.
@@ -29,8 +38,8 @@ struct AttentionMatch {
   HeadTensor query, key, value;
   float scale = 1;
   bool causal = false;
-  /// An added mask that is no causal one, S x T or B x 1 x S x T; may be null.
-  Value mask;
+  /// A mask that is not made of positions.
+  std::optional<MaskTensor> mask;
 };
 
 /// The walk from a softmax up to Q, K and the mask, and down to V; or the same
@@ -51,9 +60,11 @@ private:
   bool matchLogits(PointExpr expr);
   bool matchSum(const PointExpr &logits, const PointExpr &mask);
   bool matchMask(const PointExpr &expr);
-  bool matchVisible(const PointExpr &condition, bool negate);
+  bool matchVisible(const PointExpr &condition, bool negate, float hidden);
   bool matchScaledProduct(const PointExpr &expr);
-  bool matchConditions();
+  bool isCausal();
+  bool matchMasks();
+  std::optional<PointExpr> findMaskTensor(PointExpr element);
   bool isHeadIndex(mlir::AffineExpr index, int64_t size, bool isRepeated) const;
   std::optional<HeadTensor> asHeads(const PointExpr &expr, bool isRepeated,
                                     unsigned row, unsigned column,
@@ -73,8 +84,10 @@ private:
   std::string &reason;
   mlir::linalg::SoftmaxOp softmax;
   AttentionMatch result;
-  /// All e >= 0 where a key is visible.
+  SmallVector<MaskTensor, 2> masks;
+  /// All e >= 0 where a key is visible, if the masks are made of positions.
   SmallVector<mlir::AffineExpr> conditions;
+  bool isPositional = true;
 };
 
 } // namespace pquant

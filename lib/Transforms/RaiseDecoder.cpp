@@ -41,6 +41,54 @@ static Value createHeads(OpBuilder &builder, Location loc,
       .getResults()[0];
 }
 
+/// A mask as numbers that are added, B x 1 x S x T; null when there is none.
+static Value createMask(OpBuilder &builder, Location loc,
+                        const AttentionMatch &match, Value query, Value key) {
+  if (!match.mask)
+    return Value();
+  const MaskTensor &mask = *match.mask;
+  AffineExpr zero = builder.getAffineConstantExpr(0);
+  SmallVector<AffineExpr> all;
+  for (unsigned i = 0; i < 4; ++i)
+    all.push_back(builder.getAffineDimExpr(i));
+  ArrayRef<AffineExpr> at = mask.element.at;
+  bool isWhole = at == ArrayRef<AffineExpr>{all[2], all[3]} ||
+                 at == ArrayRef<AffineExpr>{all[0], zero, all[2], all[3]} ||
+                 at == ArrayRef<AffineExpr>{zero, zero, all[2], all[3]};
+  if (mask.kind == MaskTensor::Added && isWhole)
+    return mask.element.value;
+
+  SmallVector<OpFoldResult> sizes = {
+      tensor::getMixedSize(builder, loc, query, 0), builder.getIndexAttr(1),
+      tensor::getMixedSize(builder, loc, query, 2),
+      tensor::getMixedSize(builder, loc, key, 2)};
+  if (!llvm::is_contained(at, all[0]))
+    sizes[0] = builder.getIndexAttr(1);
+  Value empty =
+      tensor::EmptyOp::create(builder, loc, sizes, builder.getF32Type());
+  AffineMap maps[] = {AffineMap::get(4, 0, at, builder.getContext()),
+                      builder.getMultiDimIdentityMap(4)};
+  SmallVector<utils::IteratorType> loops(4, utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             builder, loc, empty.getType(), mask.element.value, empty, maps,
+             loops,
+             [&](OpBuilder &b, Location l, ValueRange args) {
+               Value number = args[0];
+               if (mask.kind != MaskTensor::Added) {
+                 Value none = arith::ConstantOp::create(
+                     b, l, b.getF32FloatAttr(0));
+                 Value hidden = arith::ConstantOp::create(
+                     b, l, b.getF32FloatAttr(mask.hidden));
+                 bool isVisible = mask.kind == MaskTensor::Visible;
+                 number = arith::SelectOp::create(b, l, args[0],
+                                                  isVisible ? none : hidden,
+                                                  isVisible ? hidden : none);
+               }
+               linalg::YieldOp::create(b, l, number);
+             })
+      .getResult(0);
+}
+
 /// softmax(scale Q K^T + mask) V -> pquant.attention
 static void rewriteAttention(IRRewriter &rewriter,
                              const AttentionMatch &match) {
@@ -50,7 +98,8 @@ static void rewriteAttention(IRRewriter &rewriter,
   Value key = createHeads(rewriter, loc, match.key);
   Value value = createHeads(rewriter, loc, match.value);
   Value result = AttentionOp::create(
-      rewriter, loc, query, key, value, match.mask,
+      rewriter, loc, query, key, value,
+      createMask(rewriter, loc, match, query, key),
       rewriter.getF32FloatAttr(match.scale),
       match.causal ? rewriter.getUnitAttr() : UnitAttr());
   auto type = cast<RankedTensorType>(match.root->getResult(0).getType());

@@ -15,11 +15,14 @@
 #scores = {indexing_maps = [#q, #k, #l], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
 #mix = {indexing_maps = [#p, #v, #o], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
 #grid = {indexing_maps = [affine_map<(s, t) -> (s, t)>], iterator_types = ["parallel", "parallel"]}
-// A key at its own position is hidden: not causal.
+// Masks that are not causal stay, as numbers that are added.
+
+// A key at its own position is hidden.
 // CHECK-LABEL: @strict
-// CHECK-NOT: pquant.
-// REMARK: 0 of 1 softmaxes raised to attention
-// REMARK: note: {{.*}}: its mask is neither causal nor a tensor
+// CHECK: %[[HIDDEN:.+]] = arith.constant -3.40282347E+38 : f32
+// CHECK: arith.select %{{.+}}, %{{.+}}, %[[HIDDEN]] : f32
+// CHECK: pquant.attention %{{.+}}, %{{.+}}, %{{.+}} mask(%{{.+}} : tensor<1x1x?x?xf32>) {scale
+// REMARK: 1 of 1 softmaxes raised to attention
 func.func @strict(%q: tensor<2x4x?x16xf32>, %k: tensor<2x4x?x16xf32>, %v: tensor<2x4x?x16xf32>) -> tensor<2x4x?x16xf32> {
   %c2 = arith.constant 2 : index
   %zero = arith.constant 0.0 : f32
@@ -88,8 +91,8 @@ func.func @strict(%q: tensor<2x4x?x16xf32>, %k: tensor<2x4x?x16xf32>, %v: tensor
 #mix = {indexing_maps = [#p, #v, #o], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
 #grid = {indexing_maps = [affine_map<(s, t) -> (s, t)>], iterator_types = ["parallel", "parallel"]}
 // CHECK-LABEL: @window
-// CHECK-NOT: pquant.
-// REMARK: note: {{.*}}: its mask is neither causal nor a tensor
+// CHECK: pquant.attention %{{.+}}, %{{.+}}, %{{.+}} mask(%{{.+}} : tensor<1x1x?x?xf32>) {scale
+// REMARK: 1 of 1 softmaxes raised to attention
 func.func @window(%q: tensor<2x4x?x16xf32>, %k: tensor<2x4x?x16xf32>, %v: tensor<2x4x?x16xf32>) -> tensor<2x4x?x16xf32> {
   %c2 = arith.constant 2 : index
   %zero = arith.constant 0.0 : f32
@@ -161,8 +164,8 @@ func.func @window(%q: tensor<2x4x?x16xf32>, %k: tensor<2x4x?x16xf32>, %v: tensor
 #mix = {indexing_maps = [#p, #v, #o], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
 #grid = {indexing_maps = [affine_map<(s, t) -> (s, t)>], iterator_types = ["parallel", "parallel"]}
 // CHECK-LABEL: @data
-// CHECK-NOT: pquant.
-// REMARK: note: {{.*}}: its mask is not a comparison of positions
+// CHECK: pquant.attention %{{.+}}, %{{.+}}, %{{.+}} mask(%{{.+}} : tensor<1x1x?x?xf32>) {scale
+// REMARK: 1 of 1 softmaxes raised to attention
 func.func @data(%q: tensor<2x4x?x16xf32>, %k: tensor<2x4x?x16xf32>, %v: tensor<2x4x?x16xf32>, %mask: tensor<?x?xi1>) -> tensor<2x4x?x16xf32> {
   %c2 = arith.constant 2 : index
   %zero = arith.constant 0.0 : f32
