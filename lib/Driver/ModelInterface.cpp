@@ -66,7 +66,7 @@ static FailureOr<TensorInterface> readTensor(func::FuncOp function, Type type,
     bool dynamic = ShapedType::isDynamic(size);
     result.sizes.push_back(dynamic ? -1 : size);
     std::string name;
-    if (sizes && i < sizes.size() && dynamic)
+    if (sizes && i < sizes.size() && (dynamic || isa<MemRefType>(type)))
       if (auto text = dyn_cast<StringAttr>(sizes[i]); text && text != "?")
         name = text.str();
     result.sizeNames.push_back(name);

@@ -6,17 +6,17 @@
 //===----------------------------------------------------------------------===//
 //
 // --pquant-create-entry-points. In: the packed phase; @main takes past keys and
-// values and returns them with the new ones behind. Out: @main as it was, and
-// @prefill and @decode, which share its weights and hold the keys and values in
-// memory of a fixed capacity that they write in place (docs/Runtime.md,
-// sessions). Nothing that @main computes changes but where its keys come from.
+// values and returns them with the new ones (MatchStep.h). Out: @main as it was,
+// and @prefill and @decode, which share its weights and hold the keys and values
+// in memory of a fixed capacity that they write in place (docs/Runtime.md,
+// sessions). Steps of a clone: its inputs become tokens and a position, what
+// follows from the position is checked, then caches take the place of pasts.
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/PQuant/PQuantDialect.h"
+#include "MatchStep.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "pquant/Transforms/Passes.h"
@@ -33,29 +33,6 @@ using namespace pquant;
 /// The dimension of keys and values that holds positions.
 static constexpr int64_t kPositions = 2;
 
-namespace {
-/// A past tensor of a function, and what it returns in its place.
-struct Cache {
-  BlockArgument past;
-  tensor::ConcatOp present;
-  unsigned result;
-};
-
-/// A function that continues a sequence.
-struct StepForm {
-  BlockArgument tokens;  ///< 1 x S or ? x S token numbers
-  unsigned logits = 0;   ///< the result that is ? x S x V
-  SmallVector<Cache> caches;
-  SmallVector<AttentionOp> attentions; ///< their keys and values are caches
-};
-
-/// What is in the way of a form, where.
-struct Obstacle {
-  Location location;
-  std::string text;
-};
-} // namespace
-
 static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
@@ -64,161 +41,55 @@ static func::ReturnOp getReturn(func::FuncOp function) {
   return cast<func::ReturnOp>(function.getBody().front().getTerminator());
 }
 
-static StringRef nameOf(BlockArgument argument) {
-  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
-  auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
-                                                    "pquant.name");
-  return name ? name.getValue() : "";
-}
-
-//===----------------------------------------------------------------------===//
-// Recognition
-//===----------------------------------------------------------------------===//
-
-/// concat(past, new) along positions that only `attention`, one return and
-/// questions for its size use.
-static std::optional<Cache> matchCache(Value value, AttentionOp attention) {
-  auto present = value.getDefiningOp<tensor::ConcatOp>();
-  if (!present || present.getDim() != kPositions ||
-      present.getInputs().size() != 2)
-    return std::nullopt;
-  auto past = dyn_cast<BlockArgument>(present.getInputs()[0]);
-  if (!past || !isa<func::FuncOp>(past.getOwner()->getParentOp()))
-    return std::nullopt;
-  for (Operation *user : past.getUsers())
-    if (user != present && !isa<tensor::DimOp>(user))
-      return std::nullopt;
-  std::optional<unsigned> result;
-  for (OpOperand &use : present->getUses()) {
-    if (isa<func::ReturnOp>(use.getOwner()) && !result)
-      result = use.getOperandNumber();
-    else if (use.getOwner() != attention && !isa<tensor::DimOp>(use.getOwner()))
-      return std::nullopt;
-  }
-  if (!result)
-    return std::nullopt;
-  return Cache{past, present, *result};
-}
-
-/// Keys and values of one attention. Causal is what a step is; one query row
-/// sees all keys either way.
-static std::optional<Obstacle> matchAttention(AttentionOp op, StepForm &form) {
-  auto here = [&](const Twine &text) {
-    return Obstacle{op.getLoc(), text.str()};
-  };
-  if (op.getMask() ||
-      (!op.getCausal() && typeOf(op.getQuery()).getDimSize(kPositions) != 1))
-    return here("its mask is not causal");
-  std::optional<Cache> key = matchCache(op.getKey(), op);
-  std::optional<Cache> value = matchCache(op.getValue(), op);
-  if (!key || !value)
-    return here("its keys and values are not past ones with new ones behind, "
-                "both returned");
-  form.caches.append({*key, *value});
-  form.attentions.push_back(op);
-  return std::nullopt;
-}
-
-static std::optional<Obstacle> matchArguments(func::FuncOp function,
-                                              StepForm &form) {
-  auto isPast = [&](BlockArgument argument) {
-    return llvm::any_of(form.caches, [&](const Cache &cache) {
-      return cache.past == argument;
-    });
-  };
-  for (BlockArgument argument : function.getArguments()) {
-    if (isPast(argument))
-      continue;
-    auto type = dyn_cast<RankedTensorType>(argument.getType());
-    bool isTokens = type && type.getRank() == 2 &&
-                    type.getElementType().isInteger() &&
-                    !type.getElementType().isInteger(1);
-    if (form.tokens || !isTokens || type.getDimSize(0) > 1 ||
-        type.getDimSize(1) > 1)
-      return Obstacle{function.getLoc(),
-                      ("input '" + nameOf(argument) +
-                       "' is neither one sequence of tokens nor a past")
-                          .str()};
-    form.tokens = argument;
-  }
-  if (!form.tokens)
-    return Obstacle{function.getLoc(), "no input holds tokens"};
-  return std::nullopt;
-}
-
-static std::optional<Obstacle> matchResults(func::FuncOp function,
-                                            StepForm &form) {
-  SmallVector<unsigned> others;
-  for (unsigned i = 0; i < function.getNumResults(); ++i)
-    if (llvm::none_of(form.caches,
-                      [&](const Cache &cache) { return cache.result == i; }))
-      others.push_back(i);
-  if (others.size() != 1)
-    return Obstacle{function.getLoc(),
-                    "expected logits as the only output beside the caches"};
-  form.logits = others[0];
-  Value logits = getReturn(function).getOperand(form.logits);
-  if (typeOf(logits).getRank() != 3 || typeOf(logits).isDynamicDim(2) ||
-      typeOf(logits).getDimSize(1) != typeOf(form.tokens).getDimSize(1))
-    return Obstacle{function.getLoc(),
-                    "expected logits of batch x tokens x vocabulary"};
-  return std::nullopt;
-}
-
-/// Fills `form`; what is in the way otherwise.
-static std::optional<Obstacle> matchStep(func::FuncOp function,
-                                         StepForm &form) {
-  std::optional<Obstacle> obstacle;
-  function.walk([&](AttentionOp op) {
-    if (!obstacle)
-      obstacle = matchAttention(op, form);
-  });
-  if (!obstacle)
-    obstacle = matchArguments(function, form);
-  if (!obstacle)
-    obstacle = matchResults(function, form);
-  return obstacle;
-}
-
-//===----------------------------------------------------------------------===//
-// Rewriting a clone
-//===----------------------------------------------------------------------===//
-
 namespace {
 /// Turns a clone of @main into a step.
 class StepBuilder {
 public:
-  StepBuilder(func::FuncOp function, StepForm &form)
-      : function(function), form(form), builder(function.getContext()),
+  explicit StepBuilder(func::FuncOp function)
+      : function(function), builder(function.getContext()),
         loc(function.getLoc()) {}
 
   /// `count` is the number of tokens of a call, or dynamic.
-  void build(int64_t count);
+  std::optional<Obstacle> build(int64_t count);
 
 private:
-  void addArguments(int64_t count);
+  void addInputs(int64_t count);
+  Value createInput(const StepInput &input);
+  Value createElements(RankedTensorType type,
+                       llvm::function_ref<Value(OpBuilder &, Location, ValueRange)>
+                           element);
+  Value addState(const Cache &cache);
+  void addStates();
   void replaceSizes();
   void replaceAttentions();
   void replaceReturn();
+  void eraseOld(unsigned numArguments);
   Value takeLastRow(Value value);
   Value addArgument(Type type, const Twine &name, StringRef dtype,
                     ArrayRef<Attribute> sizes);
-  Value addState(Cache &cache);
   Value indexOf(int64_t value) {
     return arith::ConstantIndexOp::create(builder, loc, value);
   }
+  Value asInteger(OpBuilder &b, Location l, Value index, Type type) {
+    return arith::IndexCastOp::create(b, l, type, index);
+  }
 
   func::FuncOp function;
-  StepForm &form;
+  StepForm form;
   OpBuilder builder;
   Location loc;
+  Value tokens;
   Value position, positionIndex; ///< tokens before this call
-  Value count;                   ///< tokens of this call
+  Value count, total;            ///< tokens of this call, and with it
   DenseMap<Value, Value> memories; ///< past -> memref
-  DenseMap<Value, Value> caches;   ///< present -> tensor of the memory
+  DenseMap<Value, Value> tensors;  ///< past -> tensor of the memory
   SmallVector<std::pair<Value, Value>> written; ///< cache after, memref
 };
 } // namespace
+
+//===----------------------------------------------------------------------===//
+// Inputs
+//===----------------------------------------------------------------------===//
 
 Value StepBuilder::addArgument(Type type, const Twine &name, StringRef dtype,
                                ArrayRef<Attribute> sizes) {
@@ -231,87 +102,180 @@ Value StepBuilder::addArgument(Type type, const Twine &name, StringRef dtype,
   return function.getArgument(number);
 }
 
+void StepBuilder::addInputs(int64_t staticCount) {
+  builder.setInsertionPointToStart(&function.getBody().front());
+  BlockArgument old = form.getTokens();
+  Type element = typeOf(old).getElementType();
+  Attribute one = builder.getI64IntegerAttr(1);
+  tokens = addArgument(RankedTensorType::get({1, staticCount}, element),
+                       getInputName(old),
+                       "int" + std::to_string(element.getIntOrFloatBitWidth()),
+                       {one, ShapedType::isDynamic(staticCount)
+                                 ? Attribute(builder.getStringAttr("tokens"))
+                                 : one});
+  position = addArgument(RankedTensorType::get({}, builder.getI64Type()),
+                         "position", "int64", {});
+  count = builder.createOrFold<tensor::DimOp>(loc, tokens, 1);
+  // As the size of a tensor, the position is an index that is not negative.
+  Value index = arith::IndexCastOp::create(
+      builder, loc, builder.getIndexType(),
+      tensor::ExtractOp::create(builder, loc, position, ValueRange()));
+  Value before = tensor::EmptyOp::create(
+      builder, loc, SmallVector<OpFoldResult>{index}, builder.getI8Type());
+  positionIndex = tensor::DimOp::create(builder, loc, before, 0);
+  total = arith::AddIOp::create(builder, loc, positionIndex, count);
+  for (const StepInput &input : form.inputs) {
+    Value value = createInput(input);
+    BlockArgument(input.argument).replaceAllUsesWith(value);
+  }
+}
+
+/// A tensor of `type` whose dynamic sizes are the number of tokens.
+Value StepBuilder::createElements(
+    RankedTensorType type,
+    llvm::function_ref<Value(OpBuilder &, Location, ValueRange)> element) {
+  SmallVector<OpFoldResult> sizes;
+  for (auto [dim, size] : llvm::enumerate(type.getShape()))
+    sizes.push_back(!ShapedType::isDynamic(size) ? OpFoldResult(builder.getIndexAttr(size))
+                    : dim + 1 < type.getShape().size()
+                        ? OpFoldResult(builder.getIndexAttr(1))
+                        : OpFoldResult(count));
+  Value empty =
+      tensor::EmptyOp::create(builder, loc, sizes, type.getElementType());
+  AffineMap map = builder.getMultiDimIdentityMap(type.getRank());
+  SmallVector<utils::IteratorType> loops(type.getRank(),
+                                         utils::IteratorType::parallel);
+  Value start = tensor::FromElementsOp::create(
+      builder, loc,
+      RankedTensorType::get({}, type.getElementType()),
+      asInteger(builder, loc, positionIndex, type.getElementType()));
+  AffineMap scalar = AffineMap::get(type.getRank(), 0, builder.getContext());
+  Value result = linalg::GenericOp::create(
+                     builder, loc, empty.getType(), start, empty,
+                     ArrayRef<AffineMap>{scalar, map}, loops,
+                     [&](OpBuilder &b, Location l, ValueRange args) {
+                       linalg::YieldOp::create(b, l, element(b, l, args));
+                     })
+                     .getResult(0);
+  return builder.createOrFold<tensor::CastOp>(loc, type, result);
+}
+
+/// What an argument of the clone holds, from tokens and position.
+Value StepBuilder::createInput(const StepInput &input) {
+  RankedTensorType type = typeOf(input.argument);
+  Type element = type.getElementType();
+  switch (input.kind) {
+  case InputKind::Tokens:
+    return builder.createOrFold<tensor::CastOp>(loc, type, tokens);
+  case InputKind::Position:
+    return createElements(
+        type, [](OpBuilder &, Location, ValueRange args) { return args[0]; });
+  case InputKind::Positions:
+    return createElements(
+        type, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+          Value row = linalg::IndexOp::create(b, l, type.getRank() - 1);
+          return arith::AddIOp::create(b, l, args[0],
+                                       asInteger(b, l, row, element));
+        });
+  case InputKind::Total:
+    return createElements(
+        type, [&](OpBuilder &b, Location l, ValueRange) -> Value {
+          return asInteger(b, l, total, element);
+        });
+  case InputKind::Mask:
+    break;
+  }
+  SmallVector<OpFoldResult> sizes = {
+      builder.getIndexAttr(1),
+      type.isDynamicDim(1) ? OpFoldResult(total)
+                           : builder.getIndexAttr(type.getDimSize(1))};
+  Value empty = tensor::EmptyOp::create(builder, loc, sizes, element);
+  Value one = arith::ConstantOp::create(builder, loc, builder.getOneAttr(element));
+  Value ones = linalg::FillOp::create(builder, loc, one, empty).getResult(0);
+  return builder.createOrFold<tensor::CastOp>(loc, type, ones);
+}
+
+//===----------------------------------------------------------------------===//
+// Caches
+//===----------------------------------------------------------------------===//
+
 /// The memory that a past tensor becomes, as a tensor that is written in place.
-Value StepBuilder::addState(Cache &cache) {
+Value StepBuilder::addState(const Cache &cache) {
   RankedTensorType past = typeOf(cache.past);
   SmallVector<int64_t> shape(past.getShape());
   shape[0] = 1;
-  shape[kPositions] = ShapedType::kDynamic;
+  if (!cache.isFixed)
+    shape[kPositions] = ShapedType::kDynamic;
   SmallVector<Attribute> sizes;
-  for (int64_t size : shape)
-    sizes.push_back(ShapedType::isDynamic(size)
+  for (auto [dim, size] : llvm::enumerate(shape))
+    sizes.push_back(dim == kPositions
                         ? Attribute(builder.getStringAttr("capacity"))
                         : builder.getI64IntegerAttr(size));
-  Value memory =
-      addArgument(MemRefType::get(shape, past.getElementType()),
-                  nameOf(cache.past), "float32", sizes);
+  Value memory = addArgument(MemRefType::get(shape, past.getElementType()),
+                             getInputName(cache.past), "float32", sizes);
   memories[cache.past] = memory;
   return bufferization::ToTensorOp::create(
       builder, loc, RankedTensorType::get(shape, past.getElementType()), memory,
       /*restrict=*/true, /*writable=*/true);
 }
 
-void StepBuilder::addArguments(int64_t staticCount) {
+void StepBuilder::addStates() {
   builder.setInsertionPointToStart(&function.getBody().front());
-  RankedTensorType old = typeOf(form.tokens);
-  Attribute one = builder.getI64IntegerAttr(1);
-  Value tokens = addArgument(
-      RankedTensorType::get({1, staticCount}, old.getElementType()),
-      nameOf(form.tokens),
-      "int" + std::to_string(old.getElementTypeBitWidth()),
-      {one, ShapedType::isDynamic(staticCount)
-                ? Attribute(builder.getStringAttr("tokens"))
-                : one});
-  position = addArgument(RankedTensorType::get({}, builder.getI64Type()),
-                         "position", "int64", {});
-  count = builder.createOrFold<tensor::DimOp>(loc, tokens, 1);
-  positionIndex = arith::IndexCastOp::create(
-      builder, loc, builder.getIndexType(),
-      tensor::ExtractOp::create(builder, loc, position, ValueRange()));
   for (Cache &cache : form.caches)
-    caches[cache.present.getResult()] = addState(cache);
-  form.tokens.replaceAllUsesWith(
-      builder.createOrFold<tensor::CastOp>(loc, old, tokens));
+    tensors[cache.past] = addState(cache);
 }
 
-/// What a past and a present tensor were asked for is known.
+/// What a past and a present tensor were asked for is known. A past that grows
+/// leaves but a tensor of its size.
 void StepBuilder::replaceSizes() {
-  Value total =
-      arith::AddIOp::create(builder, loc, positionIndex, count).getResult();
+  builder.setInsertionPointAfterValue(total);
   Value one = indexOf(1);
   for (Cache &cache : form.caches) {
-    for (Value tensor : {Value(cache.past), Value(cache.present)}) {
-      Value positions = tensor == cache.past ? positionIndex : total;
+    for (Value tensor : {Value(cache.past), cache.present}) {
       for (Operation *user : llvm::make_early_inc_range(tensor.getUsers())) {
         auto dim = dyn_cast<tensor::DimOp>(user);
         if (!dim)
           continue;
         int64_t index = *dim.getConstantIndex();
-        dim.replaceAllUsesWith(index == kPositions ? positions
-                               : index == 0        ? one
-                                                   : indexOf(typeOf(tensor).getDimSize(index)));
+        Value size = index == 0 ? one : nullptr;
+        if (index == kPositions && !cache.isFixed)
+          size = tensor == cache.past ? positionIndex : total;
+        if (!size)
+          size = indexOf(typeOf(tensor).getDimSize(index));
+        dim.replaceAllUsesWith(size);
         dim.erase();
       }
     }
+    if (cache.isFixed)
+      continue;
+    RankedTensorType type = typeOf(cache.past);
+    SmallVector<Value> sizes;
+    for (int64_t dim : {int64_t(0), kPositions})
+      if (type.isDynamicDim(dim))
+        sizes.push_back(dim == 0 ? one : positionIndex);
+    cache.past.replaceAllUsesWith(
+        tensor::EmptyOp::create(builder, loc, type, sizes));
   }
 }
 
 void StepBuilder::replaceAttentions() {
-  for (AttentionOp op : form.attentions) {
-    auto keys = op.getKey().getDefiningOp<tensor::ConcatOp>();
-    auto values = op.getValue().getDefiningOp<tensor::ConcatOp>();
+  for (auto [i, attention] : llvm::enumerate(form.attentions)) {
+    AttentionOp op = attention;
+    Cache &key = form.caches[2 * i], &value = form.caches[2 * i + 1];
     builder.setInsertionPoint(op);
     auto cached = CachedAttentionOp::create(
-        builder, op.getLoc(), op.getQuery(), keys.getInputs()[1],
-        values.getInputs()[1], caches[keys], caches[values], position,
-        op.getScaleAttr());
+        builder, op.getLoc(), op.getQuery(), key.rows, value.rows,
+        tensors[key.past], tensors[value.past], position, op.getScaleAttr());
     op.replaceAllUsesWith(cached.getResult());
-    written.push_back({cached.getNewKeyCache(), memories[keys.getInputs()[0]]});
-    written.push_back(
-        {cached.getNewValueCache(), memories[values.getInputs()[0]]});
+    written.push_back({cached.getNewKeyCache(), memories[key.past]});
+    written.push_back({cached.getNewValueCache(), memories[value.past]});
     op.erase();
   }
 }
+
+//===----------------------------------------------------------------------===//
+// Results
+//===----------------------------------------------------------------------===//
 
 /// The last token's row of a B x S x N tensor, as 1 x 1 x N, computed from the
 /// last rows of what it is made of where one row does not need the others.
@@ -348,30 +312,39 @@ void StepBuilder::replaceReturn() {
         /*writable=*/true);
   func::ReturnOp::create(builder, old.getLoc(), logits);
   old.erase();
-}
-
-void StepBuilder::build(int64_t staticCount) {
-  unsigned numOld = function.getNumArguments();
-  addArguments(staticCount);
-  replaceSizes();
-  replaceAttentions();
-  replaceReturn();
-  for (Cache &cache : form.caches)
-    if (cache.present->use_empty())
-      cache.present->erase();
-  BitVector dead(function.getNumArguments());
-  dead.set(0, numOld);
-  (void)function.eraseArguments(dead);
-
-  func::ReturnOp end = getReturn(function);
-  RankedTensorType type = typeOf(end.getOperand(0));
-  auto name = function.getResultAttrOfType<StringAttr>(form.logits, "pquant.name");
-  BitVector all(function.getNumResults(), true);
-  (void)function.eraseResults(all);
+  auto name =
+      function.getResultAttrOfType<StringAttr>(form.logits, "pquant.name");
+  (void)function.eraseResults(BitVector(function.getNumResults(), true));
   (void)function.insertResult(
-      0, type,
+      0, logits.getType(),
       builder.getDictionaryAttr(builder.getNamedAttr(
           "pquant.name", name ? name : builder.getStringAttr("logits"))));
+}
+
+/// Drops the arguments that the clone came with, and what reads them.
+void StepBuilder::eraseOld(unsigned numArguments) {
+  for (Cache &cache : form.caches)
+    if (cache.present.use_empty())
+      cache.present.getDefiningOp()->erase();
+  BitVector old(function.getNumArguments());
+  old.set(0, numArguments);
+  (void)function.eraseArguments(old);
+}
+
+std::optional<Obstacle> StepBuilder::build(int64_t staticCount) {
+  if (std::optional<Obstacle> obstacle = matchStep(function, form))
+    return obstacle;
+  unsigned numOld = function.getNumArguments();
+  addInputs(staticCount);
+  replaceSizes();
+  if (std::optional<Obstacle> obstacle =
+          verifyStep(function, form, positionIndex, total))
+    return obstacle;
+  addStates();
+  replaceAttentions();
+  replaceReturn();
+  eraseOld(numOld);
+  return std::nullopt;
 }
 
 //===----------------------------------------------------------------------===//
@@ -379,15 +352,16 @@ void StepBuilder::build(int64_t staticCount) {
 //===----------------------------------------------------------------------===//
 
 /// A clone of `main` as a step of `count` tokens.
-static void createStep(func::FuncOp main, StringRef name, int64_t count) {
+static std::optional<Obstacle> createStep(func::FuncOp main, StringRef name,
+                                          int64_t count) {
   OpBuilder builder(main);
   builder.setInsertionPointAfter(main);
   auto step = cast<func::FuncOp>(builder.clone(*main));
   step.setName(name);
-  StepForm form;
-  [[maybe_unused]] std::optional<Obstacle> obstacle = matchStep(step, form);
-  assert(!obstacle && "a clone is of the same form");
-  StepBuilder(step, form).build(count);
+  std::optional<Obstacle> obstacle = StepBuilder(step).build(count);
+  if (obstacle)
+    step.erase();
+  return obstacle;
 }
 
 static bool hasAttention(func::FuncOp function) {
@@ -415,20 +389,25 @@ static void protectInputs(func::FuncOp function) {
 /// Adds the steps that `main` allows.
 static void createSteps(func::FuncOp main) {
   StepForm form;
-  if (std::optional<Obstacle> obstacle = matchStep(main, form)) {
+  std::optional<Obstacle> obstacle = matchStep(main, form);
+  int64_t count =
+      obstacle ? 0 : typeOf(form.getTokens()).getDimSize(1);
+  if (!obstacle && count > 1)
+    obstacle = {main.getLoc(), "it takes several tokens, and always as many"};
+  if (!obstacle)
+    obstacle = createStep(main, "decode", 1);
+  if (!obstacle && count != 1)
+    obstacle = createStep(main, "prefill", ShapedType::kDynamic);
+  if (obstacle) {
     InFlightDiagnostic remark = emitRemark(main.getLoc())
                                 << "no entry points 'prefill' and 'decode'";
     remark.attachNote(obstacle->location)
         << getLocationName(obstacle->location) << ": " << obstacle->text;
     return;
   }
-  bool anyCount = typeOf(form.tokens).isDynamicDim(1);
-  createStep(main, "decode", 1);
-  if (anyCount)
-    createStep(main, "prefill", ShapedType::kDynamic);
   emitRemark(main.getLoc()) << form.caches.size()
                             << " caches are written in place by 'decode'"
-                            << (anyCount ? " and 'prefill'" : "");
+                            << (count == 1 ? "" : " and 'prefill'");
 }
 
 void CreateEntryPointsPass::runOnOperation() {

@@ -26,28 +26,6 @@
 using namespace pquant;
 using namespace mlir;
 
-/// What hides a logit is at most this; exporters use -inf, the lowest float32
-/// and -1e9. exp(l - max) is 0 for either.
-static constexpr float hidden = -1e8f;
-
-/// The dimensions of the space.
-enum : unsigned { batch, head, queryRow, keyRow };
-
-static std::optional<float> getFloat(PointSpace &space, const PointExpr &expr) {
-  PointExpr root = space.normalized(expr);
-  Attribute value;
-  if (!root.value.getDefiningOp() ||
-      !matchPattern(root.value, m_Constant(&value)))
-    return std::nullopt;
-  if (auto elements = dyn_cast<DenseFPElementsAttr>(value))
-    if (elements.isSplat() && elements.getElementType().isF32())
-      return elements.getSplatValue<float>();
-  auto number = dyn_cast<FloatAttr>(value);
-  return number && number.getType().isF32()
-             ? std::optional(number.getValue().convertToFloat())
-             : std::nullopt;
-}
-
 /// A `linalg.generic` that sums products over one loop, from zero.
 static bool isProduct(linalg::GenericOp op) {
   if (!op || op.getNumDpsInputs() != 2 || op.getNumDpsInits() != 1 ||
@@ -71,35 +49,6 @@ static bool isProduct(linalg::GenericOp op) {
 //===----------------------------------------------------------------------===//
 // The logits
 //===----------------------------------------------------------------------===//
-
-bool AttentionMatcher::matchVisible(const PointExpr &condition, bool negate,
-                                    float hiddenLogit) {
-  masks.push_back({negate ? MaskTensor::Hidden : MaskTensor::Visible, condition,
-                   hiddenLogit});
-  isPositional &=
-      succeeded(space.getConditions(condition, negate, conditions));
-  return true;
-}
-
-/// A mask that is added: 0 where a key is visible, or any numbers.
-bool AttentionMatcher::matchMask(const PointExpr &expr) {
-  PointExpr root = space.normalized(expr);
-  if (std::optional<float> number = getFloat(space, root); number && *number == 0)
-    return true;
-  if (auto select = root.value.getDefiningOp<arith::SelectOp>()) {
-    std::optional<float> on =
-        getFloat(space, {select.getTrueValue(), root.at});
-    std::optional<float> off =
-        getFloat(space, {select.getFalseValue(), root.at});
-    if (on && off && *on == 0 && *off <= hidden)
-      return matchVisible({select.getCondition(), root.at}, false, *off);
-    if (on && off && *off == 0 && *on <= hidden)
-      return matchVisible({select.getCondition(), root.at}, true, *on);
-  }
-  masks.push_back({MaskTensor::Added, expr, 0});
-  isPositional = false;
-  return true;
-}
 
 bool AttentionMatcher::matchSum(const PointExpr &logits,
                                 const PointExpr &mask) {
@@ -295,61 +244,6 @@ std::optional<HeadTensor> AttentionMatcher::matchHeads(PointExpr expr,
 }
 
 //===----------------------------------------------------------------------===//
-// The mask
-//===----------------------------------------------------------------------===//
-
-/// Whether the masks, if any, come out as t <= s + (T - S).
-bool AttentionMatcher::isCausal() {
-  AffineExpr causal = space.simplify(space.dim(queryRow) - space.dim(keyRow) +
-                                     space.size(keyRow) - space.size(queryRow));
-  return isPositional && llvm::all_of(conditions, [&](AffineExpr condition) {
-           return space.simplify(condition) == causal;
-         });
-}
-
-/// The tensor behind an element of a mask, read by rows of queries and keys.
-std::optional<PointExpr> AttentionMatcher::findMaskTensor(PointExpr element) {
-  AffineExpr zero = getAffineConstantExpr(0, space.getContext());
-  auto isRow = [&](Value tensor, int64_t dim, AffineExpr at) {
-    if (at == zero)
-      return true;
-    for (unsigned coordinate : {batch, queryRow, keyRow})
-      if (at == space.dim(coordinate))
-        return space.sizeOf(tensor, dim) == space.size(coordinate);
-    return false;
-  };
-  while (true) {
-    auto type = dyn_cast<RankedTensorType>(element.value.getType());
-    if (type && (type.getElementType().isF32() ||
-                 type.getElementType().isInteger(1))) {
-      bool isRead = true;
-      for (auto [dim, at] : llvm::enumerate(element.at))
-        isRead &= isRow(element.value, dim, at);
-      if (isRead)
-        return element;
-    }
-    std::optional<PointExpr> next = space.lookThrough(element);
-    if (!next)
-      return std::nullopt;
-    element = std::move(*next);
-  }
-}
-
-bool AttentionMatcher::matchMasks() {
-  if (isCausal()) {
-    result.causal |= !conditions.empty();
-    return true;
-  }
-  if (masks.size() != 1)
-    return fail("it has several masks that are not positions");
-  std::optional<PointExpr> tensor = findMaskTensor(masks[0].element);
-  if (!tensor)
-    return fail("its mask is neither causal nor a tensor");
-  result.mask = {masks[0].kind, *tensor, masks[0].hidden};
-  return true;
-}
-
-//===----------------------------------------------------------------------===//
 // The values
 //===----------------------------------------------------------------------===//
 
@@ -382,12 +276,59 @@ linalg::GenericOp AttentionMatcher::findProduct() {
   return product;
 }
 
+/// x behind `x xor true`.
+static std::optional<PointExpr> getNegated(PointSpace &space,
+                                           const PointExpr &expr) {
+  PointExpr root = space.normalized(expr);
+  auto negation = root.value.getDefiningOp<arith::XOrIOp>();
+  if (!negation || !matchPattern(negation.getRhs(), m_One()))
+    return std::nullopt;
+  return space.normalized({negation.getLhs(), root.at});
+}
+
+/// not any_t(not (l[b, h, s, t] == -inf)), l being what the softmax is of.
+bool AttentionMatcher::isHiddenRow(const PointExpr &condition) {
+  std::optional<PointExpr> any = getNegated(space, condition);
+  auto op = any ? any->value.getDefiningOp<linalg::GenericOp>() : nullptr;
+  if (!op || op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 ||
+      op.getNumResults() != 1)
+    return false;
+  auto either = op.getBody()->getTerminator()->getOperand(0)
+                    .getDefiningOp<arith::OrIOp>();
+  auto start = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
+  if (!either || !start || !matchPattern(start.getInputs()[0], m_Zero()) ||
+      !llvm::is_contained(either->getOperands(), op.getRegionInputArgs()[0]) ||
+      !llvm::is_contained(either->getOperands(), op.getRegionOutputArgs()[0]))
+    return false;
+  SmallVector<AffineExpr, 4> loops = getLoops(op, any->at, space.dim(keyRow));
+  std::optional<PointExpr> hides =
+      getNegated(space, {op.getRegionInputArgs()[0], loops});
+  auto compare =
+      hides ? hides->value.getDefiningOp<arith::CmpFOp>() : nullptr;
+  if (!compare || compare.getPredicate() != arith::CmpFPredicate::OEQ ||
+      getFloat(space, {compare.getRhs(), hides->at}) !=
+          -std::numeric_limits<float>::infinity())
+    return false;
+  PointExpr tested = space.normalized({compare.getLhs(), hides->at});
+  PointExpr logit{softmax.getInput(), {}};
+  for (unsigned i = 0; i < 4; ++i)
+    logit.at.push_back(space.size(i) == getAffineConstantExpr(1, space.getContext())
+                           ? getAffineConstantExpr(0, space.getContext())
+                           : space.dim(i));
+  logit = space.normalized(logit);
+  return tested.value == logit.value;
+}
+
 /// Whether an operand is the probabilities at the point.
 bool AttentionMatcher::isProbability(const PointExpr &expr) {
   Value probabilities = softmax.getResult()[0];
   PointExpr root = space.normalized(expr);
-  // select(p is not a number, 0, p)
-  if (auto select = root.value.getDefiningOp<arith::SelectOp>()) {
+  // select(p is not a number, 0, p), or select(all keys are hidden, 0, p)
+  auto select = root.value.getDefiningOp<arith::SelectOp>();
+  if (select && isHiddenRow({select.getCondition(), root.at}) &&
+      getFloat(space, {select.getTrueValue(), root.at}) == 0.f) {
+    root = space.normalized({select.getFalseValue(), root.at});
+  } else if (select) {
     PointExpr condition = space.normalized({select.getCondition(), root.at});
     auto compare = condition.value.getDefiningOp<arith::CmpFOp>();
     if (!compare || compare.getPredicate() != arith::CmpFPredicate::UNO ||
@@ -422,8 +363,13 @@ bool AttentionMatcher::matchValue() {
   SmallVector<AffineExpr, 4> at{space.dim(batch), space.dim(head),
                                 space.dim(queryRow), space.dim(e)};
   if (rank == 3)
-    at = {space.dim(batch) * heads.getValue() + space.dim(head),
-          space.dim(queryRow), space.dim(e)};
+    at = {at[batch] * heads.getValue() + at[head], at[queryRow], space.dim(e)};
+  // The only row of a dimension is row 0.
+  AffineExpr one = getAffineConstantExpr(1, space.getContext());
+  for (AffineExpr &index : at)
+    for (unsigned i : {batch, queryRow})
+      if (space.size(i) == one)
+        index = index.replace(space.dim(i), one - 1);
   SmallVector<AffineExpr, 4> loops = getLoops(product, at, space.dim(keyRow));
   for (unsigned i : {0, 1}) {
     if (!isProbability(readOperand(space, product, i, loops)))
@@ -457,66 +403,5 @@ AttentionMatcher::matchSoftmax(linalg::SoftmaxOp op) {
     logits.at.push_back(space.dim(i));
   if (!matchLogits(logits) || !matchMasks() || !matchValue())
     return std::nullopt;
-  return result;
-}
-
-//===----------------------------------------------------------------------===//
-// Attention that the file itself says
-//===----------------------------------------------------------------------===//
-
-/// Drops the mask of `op` when it is made of positions.
-void AttentionMatcher::simplifyMask(AttentionOp op) {
-  if (!op.getMask())
-    return;
-  PointExpr mask{op.getMask(), {space.dim(queryRow), space.dim(keyRow)}};
-  auto type = cast<RankedTensorType>(op.getMask().getType());
-  if (type.getRank() == 4) {
-    AffineExpr zero = getAffineConstantExpr(0, space.getContext());
-    mask.at.insert(mask.at.begin(), zero);
-    mask.at.insert(mask.at.begin(),
-                   type.getDimSize(0) == 1 ? zero : space.dim(batch));
-  }
-  if (matchMask(mask) && isCausal())
-    result.causal |= !conditions.empty();
-  else
-    result.mask = {MaskTensor::Added, mask, 0};
-}
-
-std::optional<AttentionMatch> AttentionMatcher::matchOp(AttentionOp op) {
-  space.addDim(space.sizeOf(op.getQuery(), 0));
-  space.addDim(space.sizeOf(op.getQuery(), 1));
-  space.addDim(space.sizeOf(op.getQuery(), 2));
-  space.addDim(space.sizeOf(op.getKey(), 2));
-  result.root = op;
-  result.scale = op.getScale().convertToFloat();
-  result.causal = op.getCausal();
-  simplifyMask(op);
-  auto sizeAt = [](Value value, int64_t dim) {
-    return cast<RankedTensorType>(value.getType()).getDimSize(dim);
-  };
-  int64_t share = sizeAt(op.getQuery(), 1) / sizeAt(op.getKey(), 1);
-  auto matchOperand = [&](Value value, bool isRepeated, unsigned row) {
-    unsigned column = space.addDim(
-        getAffineConstantExpr(sizeAt(value, 3), space.getContext()));
-    AffineExpr heads = space.dim(head);
-    if (isRepeated && share != 1)
-      heads = space.simplify(heads.floorDiv(share));
-    PointExpr element{value,
-                      {space.dim(batch), heads, space.dim(row),
-                       space.dim(column)}};
-    return matchHeads(element, isRepeated, row, column);
-  };
-  float scale = result.scale;
-  auto value = matchOperand(op.getValue(), true, keyRow);
-  if (!value || result.scale != scale) // a factor of the result
-    value = HeadTensor{op.getValue(), {0, 1, 2, 3}};
-  result.scale = scale;
-  auto query = matchOperand(op.getQuery(), false, queryRow);
-  auto key = matchOperand(op.getKey(), true, keyRow);
-  if (!query || !key)
-    return std::nullopt;
-  result.query = *query;
-  result.key = *key;
-  result.value = *value;
   return result;
 }

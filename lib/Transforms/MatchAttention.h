@@ -13,6 +13,9 @@
 
 namespace pquant {
 
+/// The float32 number that an element is, if it is a constant.
+std::optional<float> getFloat(PointSpace &space, const PointExpr &expr);
+
 /// A tensor of rank 4 whose dimensions, in the order of `permutation`, are
 /// those that attention wants: element (i, j, k, l) is at the indices
 /// `permutation` of the tensor.
@@ -56,13 +59,25 @@ public:
   /// and its mask when it is not made of positions.
   std::optional<AttentionMatch> matchOp(AttentionOp op);
 
+  /// Whether the masks of `op` are t <= s + `position`, where that is the number
+  /// of keys before the first query (null: T - S).
+  bool isCausalFrom(AttentionOp op, Value position);
+
 private:
+  /// The dimensions of the space.
+  enum : unsigned { batch, head, queryRow, keyRow };
+  /// What hides a logit is at most this; exporters use -inf, the lowest float32
+  /// and -1e9. exp(l - max) is 0 for either.
+  static constexpr float hidden = -1e8f;
+
   bool matchLogits(PointExpr expr);
   bool matchSum(const PointExpr &logits, const PointExpr &mask);
   bool matchMask(const PointExpr &expr);
   bool matchVisible(const PointExpr &condition, bool negate, float hidden);
   bool matchScaledProduct(const PointExpr &expr);
-  bool isCausal();
+  bool hasOneQuery() const;
+  bool isCausal(mlir::AffineExpr before);
+  void startFrom(AttentionOp op);
   bool matchMasks();
   std::optional<PointExpr> findMaskTensor(PointExpr element);
   bool isHeadIndex(mlir::AffineExpr index, int64_t size, bool isRepeated) const;
@@ -72,6 +87,7 @@ private:
   std::optional<HeadTensor> matchHeads(PointExpr expr, bool isRepeated,
                                        unsigned row, unsigned column);
   mlir::linalg::GenericOp findProduct();
+  bool isHiddenRow(const PointExpr &condition);
   bool isProbability(const PointExpr &expr);
   bool matchValue();
   void simplifyMask(AttentionOp op);
@@ -89,6 +105,10 @@ private:
   SmallVector<mlir::AffineExpr> conditions;
   bool isPositional = true;
 };
+
+/// Whether each query of `op` sees the keys up to its own, which `position` keys
+/// come before (null: as many as there are more keys than queries).
+bool seesWhatIsBefore(AttentionOp op, Value position);
 
 } // namespace pquant
 

@@ -203,6 +203,8 @@ std::optional<AffineExpr> PointSpace::asIndexOfOp(Operation *op,
 }
 
 std::optional<AffineExpr> PointSpace::asIndex(const PointExpr &expr) {
+  if (auto it = bound.find(expr.value); it != bound.end())
+    return it->second;
   PointExpr root = normalized(expr);
   Operation *op = root.value.getDefiningOp();
   if (!op)

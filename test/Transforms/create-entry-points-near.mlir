@@ -73,7 +73,7 @@ func.func @main(%ids: tensor<1x?xi64>, %pk: tensor<1x2x?x4xf32>, %pv: tensor<1x2
 
 // An input that a session cannot know.
 // expected-remark @+2 {{no entry points 'prefill' and 'decode'}}
-// expected-note @+1 {{input 'bias' is neither one sequence of tokens nor a past}}
+// expected-note @+1 {{input 'bias' is neither one sequence of tokens, nor a past, nor known by its name}}
 func.func @main(%ids: tensor<1x?xi64>, %pk: tensor<1x2x?x4xf32>, %pv: tensor<1x2x?x4xf32>, %b: tensor<4xf32> {pquant.name = "bias"})
     -> (tensor<1x?x16xf32>, tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>) {
   %h:3 = "test.heads"(%ids, %b) : (tensor<1x?xi64>, tensor<4xf32>) -> (tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>)

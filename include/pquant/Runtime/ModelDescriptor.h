@@ -52,7 +52,8 @@ typedef struct PQuantTensorSpec {
   /// `rank` sizes; -1 where the size is known at run time only.
   const int64_t *sizes;
   /// `rank` names of symbolic sizes, "" where the size is static or unnamed.
-  /// Equal names within one entry point mean equal sizes.
+  /// Equal names within one entry point mean equal sizes. A state's "capacity"
+  /// may be static.
   const char *const *sizeNames;
 } PQuantTensorSpec;
 

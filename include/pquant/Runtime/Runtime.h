@@ -150,8 +150,9 @@ PQUANT_API void pquant_free_results(PQuantResults *results);
 /// the model are used from one thread at a time.
 typedef struct PQuantSession PQuantSession;
 
-/// Creates an empty sequence with room for `capacity` tokens. Free it before the
-/// model is closed. PQUANT_UNSUPPORTED when the model has no such entry points.
+/// Creates an empty sequence with room for `capacity` tokens, at most as many as
+/// a static cache in the model's file has. Free it before the model is closed.
+/// PQUANT_UNSUPPORTED when the model has no such entry points.
 PQUANT_API PQuantStatus pquant_create_session(PQuantModel *model,
                                               int64_t capacity,
                                               PQuantSession **session);

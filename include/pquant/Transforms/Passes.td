@@ -57,9 +57,10 @@ def CountLinearsPass : Pass<"pquant-count-linears", "::mlir::func::FuncOp"> {
 def CreateEntryPointsPass : Pass<"pquant-create-entry-points", "::mlir::ModuleOp"> {
   let summary = "a step function that takes and returns past keys and values gets in-place forms";
   let description = [{
-    Precondition: packed; the module has one public function. When every attention of that function reads
-    `concat(past, new)` along positions, causally, where `past` is an argument and the concatenation a result, and what
-    is left is one argument of tokens and one result of logits, two functions of the same weights are added beside it:
+    Precondition: packed; the module has one public function. When every attention of that function reads, causally,
+    `concat(past, new)` along positions, or a `past` of a fixed capacity with the new rows written at the positions of
+    their tokens, where `past` is an argument and what is read a result, and what is left is one argument of tokens, others
+    known by name (positions, masks of padding) and one result of logits, two functions of the same weights are added:
     `@decode` for one token and `@prefill` for any number of them. Both take the tokens, the number of tokens before them
     (`position`), and one `memref` of a fixed capacity for each past tensor, which they write in place by
     `pquant.cached_attention`; both return the last token's logits. position + tokens <= capacity is the caller's duty.

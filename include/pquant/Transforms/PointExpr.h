@@ -49,6 +49,9 @@ public:
   /// A further coordinate, and the dimension that it is.
   unsigned addDim(mlir::AffineExpr size);
 
+  /// Says what an index is, a loop's number say, in terms of the point.
+  void bind(Value index, mlir::AffineExpr expr) { bound[index] = expr; }
+
   /// The size of a dimension of a tensor.
   mlir::AffineExpr sizeOf(Value tensor, int64_t dim);
 
@@ -104,6 +107,7 @@ private:
   mlir::MLIRContext *context;
   SmallVector<mlir::AffineExpr> sizes;
   SmallVector<std::pair<Value, int64_t>> symbols;
+  llvm::DenseMap<Value, mlir::AffineExpr> bound;
   /// Dimensions beyond the space that stand for an index for a while.
   unsigned numExtraDims = 0;
 };

@@ -1,7 +1,7 @@
 # Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Sessions of a model with past keys and values: sessions.py FOLDER, with c.so (groups of heads, 2 experts) and s.so
-(no cache). The reference is `main` of the same library on the whole text."""
+"""Sessions of a model with past keys and values: sessions.py FOLDER, with c.so (groups of heads, 2 experts), f.so (a
+static cache of 8 positions) and s.so (no cache). The reference is `main` of the same library on the whole text."""
 
 import os
 import sys
@@ -91,6 +91,22 @@ class SessionTest(unittest.TestCase):
         with pquant.load(os.path.join(FOLDER, "s.so")) as model:
             with self.assertRaisesRegex(pquant.Error, "no entry point 'decode'"):
                 model.session(10)
+
+    def test_static_cache(self):
+        """`main` writes tokens into a copy of the cache that it is given."""
+        model, ids = pquant.load(os.path.join(FOLDER, "f.so")), np.array([3, 1, 4, 1, 5, 9, 2, 6])
+        cache = {name: np.zeros((1, 2, 8, 4), np.float32) for name in "kv"}
+        want = model.run({"ids": ids[None], "cache_position": np.arange(8), **cache})["logits"][0]
+        self.assertTrue(all((array == 0).all() for array in cache.values()))
+        session = model.session(8)
+        np.testing.assert_allclose(session.run(ids[:3]), want[2], atol=1e-5)
+        for i in range(3, 8):
+            np.testing.assert_allclose(session.run(ids[i]), want[i], atol=1e-5)
+        session.rewind(2)
+        np.testing.assert_allclose(session.run(ids[2:5]), want[4], atol=1e-5)
+        with self.assertRaisesRegex(ValueError, "capacity of at most 8, which the model was exported with, but got 9"):
+            model.session(9)
+        np.testing.assert_allclose(model.session(5).run(ids[:5]), want[4], atol=1e-5)
 
     def test_inputs_are_only_read(self):
         past = {s.name: np.ones((1, 2, 3, 32), np.float32) for s in self.model.inputs[1:]}
