@@ -95,6 +95,9 @@ class TokensTest(Folder):
             file.write(b"x")
         with self.assertRaisesRegex(ValueError, "expected 6 bytes in .*valid.bin, but got 7"):
             Tokens(self.folder)
+        os.remove(f"{self.folder}/valid.bin")
+        with self.assertRaisesRegex(ValueError, "expected 6 bytes in .*valid.bin, but got 0"):
+            Tokens(self.folder)
 
 
 class PrepareTest(Folder):
