@@ -3,12 +3,14 @@
 """The tables and figures of docs/reproduction.md: `python -m pquant.reproduction FOLDER`.
 
 FOLDER has the files of runs, each named SIZE-RUN: `.json`, the results of `pquant.train`; `.log.csv`, its log;
-`.sensitivity.json` and `.lorenz.csv`, by `pquant.sensitivity`. Prints the tables in Markdown; `--figures` writes
-loss.png and sensitivity.png into FOLDER (needs matplotlib).
+`.sensitivity.json` and `.lorenz.csv`, by `pquant.sensitivity`; `.again.json`, the results of a second run;
+`.pytorch.json` and `.compiled.json`, by `pquant.eval` of a checkpoint and of the library compiled from it. Prints the
+tables in Markdown; `--figures` writes loss.png and sensitivity.png into FOLDER (needs matplotlib).
 """
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import sys
@@ -53,6 +55,18 @@ def perplexities(folder: str) -> List[str]:
     return lines
 
 
+def repetitions(folder: str) -> List[str]:
+    """A row a run that was repeated."""
+    lines = ["| size | model | first run | second run | difference |", "| --- | --- | --- | --- | --- |"]
+    for size, run in itertools.product(SIZES, RUNS):
+        name = f"{size}-{run}"
+        if os.path.exists(os.path.join(folder, f"{name}.again.json")):
+            first, second = (read_json(folder, f"{name}{end}")["perplexity"] for end in (".json", ".again.json"))
+            change = f"{100 * (second / first - 1):+.2f} %"
+            lines.append(f"| {size} | {RUNS[run]} | {first:.4f} | {second:.4f} | {change} |")
+    return lines
+
+
 def sensitivities(folder: str) -> List[str]:
     """A row a run and kind of weight, of the larger size."""
     lines = ["| model | weights of kind | mean sensitivity | Gini coefficient | share of the upper 1 % |"]
@@ -61,6 +75,20 @@ def sensitivities(folder: str) -> List[str]:
         for kind, k in read_json(folder, f"{SIZES[-1]}-{run}.sensitivity.json")["kinds"].items():
             cells = [title, kind, f"{k['mean']:.2g}", f"{k['gini']:.2f}", f"{100 * k['top_share']:.0f} %"]
             lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def equalities(folder: str) -> List[str]:
+    """A row a run and size, and one of the bundled sample."""
+    lines = ["| size | model | tokens | PyTorch | compiled | difference |", "| --- | --- | --- | --- | --- | --- |"]
+    models = [(f"{size}-{run}", size, title) for size in SIZES for run, title in RUNS.items()]
+    for name, size, title in [*models, ("sample", "", "bundled sample")]:
+        results = [read_json(folder, f"{name}.{side}.json") for side in ("pytorch", "compiled")]
+        if results[0]["tokens"] != results[1]["tokens"]:
+            raise ValueError(f"expected the same tokens on both sides of {name}")
+        want, got = (r["perplexity"] for r in results)
+        cells = [size, title, f"{results[0]['tokens'] - 1:,}", f"{want:.4f}", f"{got:.4f}"]
+        lines.append(f"| {' | '.join(cells)} | {100 * abs(got / want - 1):.3f} % |")
     return lines
 
 
@@ -108,7 +136,8 @@ def main() -> None:
     parser.add_argument("--figures", action="store_true", help="also draw them, into the folder")
     a = parser.parse_args()
     try:
-        print("\n".join([*perplexities(a.folder), "", *sensitivities(a.folder)]))
+        for table in (perplexities, repetitions, sensitivities, equalities):
+            print("\n".join([*table(a.folder), ""]))
         if a.figures:
             draw(a.folder)
     except (OSError, KeyError, ValueError) as error:

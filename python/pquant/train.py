@@ -15,6 +15,7 @@ import sys
 from pquant import prepare
 from pquant.decoder import VARIANTS, DecoderConfig
 from pquant.nn import save_model
+from pquant.training.folder import new_folder
 from pquant.training.ranks import Ranks
 from pquant.training.schedule import SCHEDULES, Schedule
 from pquant.training.tokens import Tokens
@@ -84,8 +85,13 @@ def make_config(a: argparse.Namespace, vocab: int) -> DecoderConfig:
 def train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     if bool(arguments.data) == bool(arguments.text):
         raise ValueError("expected either --data or --text")
+    with new_folder(arguments.folder):
+        _train(arguments, ranks)
+
+
+def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
+    """In a folder that exists."""
     folder = arguments.folder
-    os.makedirs(folder, exist_ok=True)
     data = arguments.data or os.path.join(folder, "data")
     if arguments.text and ranks.first and not os.path.exists(os.path.join(data, "tokens.json")):
         prepare.run(arguments.text, data, arguments)

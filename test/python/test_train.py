@@ -95,6 +95,9 @@ class TokensTest(Folder):
             file.write(b"x")
         with self.assertRaisesRegex(ValueError, "expected 6 bytes in .*valid.bin, but got 7"):
             Tokens(self.folder)
+        os.remove(f"{self.folder}/valid.bin")
+        with self.assertRaisesRegex(ValueError, "expected 6 bytes in .*valid.bin, but got 0"):
+            Tokens(self.folder)
 
 
 class PrepareTest(Folder):
@@ -130,10 +133,13 @@ class PrepareTest(Folder):
 
     def test_rejects(self):
         with self.assertRaisesRegex(ValueError, "expected a text file, but found no missing.txt"):
-            prepare(["missing.txt"], self.folder)
+            prepare(["missing.txt"], f"{self.folder}/new")
         path = self.write("a.txt", "a few words\n")
         with self.assertRaisesRegex(ValueError, "SentencePiece made no model of 100 pieces"):
-            prepare([path], self.folder, 100, threads=1)
+            prepare([path], f"{self.folder}/new/er", 100, threads=1)
+        with self.assertRaisesRegex(ValueError, "expected a SentencePiece model, but found no missing.model"):
+            prepare([path], f"{self.folder}/new", tokenizer="missing.model")
+        self.assertFalse(os.path.exists(f"{self.folder}/new"))
 
 
 class ScheduleTest(unittest.TestCase):
@@ -299,6 +305,21 @@ class CommandTest(Folder):
     def test_errors(self):
         done = run("-m", "pquant.train", f"{self.folder}/x")
         self.assertEqual((done.returncode, done.stderr), (1, "error: expected either --data or --text\n"))
+
+    def test_errors_leave_no_folder(self):
+        data = f"{self.folder}/data"
+        os.mkdir(data)
+        write_tokens(data, range(20), range(20), vocab=32)
+        for options, message in (
+            (("--data=nowhere",), "expected token files of pquant.prepare in nowhere, but found no tokens.json"),
+            (("--text", "missing.txt"), "expected a text file, but found no missing.txt"),
+            ((f"--data={data}", "--batch=8", "--micro-batch=3"), "expected a micro-batch that divides 8, but got 3"),
+        ):
+            done = run("-m", "pquant.train", f"{self.folder}/new/run", *SIZES, *options)
+            self.assertEqual((done.returncode, done.stderr), (1, f"error: {message}\n"))
+        done = run("-m", "pquant.prepare", f"{self.folder}/new", "missing.txt")
+        self.assertEqual((done.returncode, done.stderr), (1, "error: expected a text file, but found no missing.txt\n"))
+        self.assertEqual(os.listdir(self.folder), ["data"])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from typing import Iterator, List, Sequence
 
 import numpy as np
 
+from pquant.training.folder import new_folder
+
 BATCH = 1 << 20  # characters encoded at once
 
 
@@ -121,6 +123,21 @@ def _write_file(path: str, split_at: int, separator: str, train: SplitWriter, va
         writer.end_document()
 
 
+def _put_tokenizer(files: Sequence[str], folder: str, vocab: int, given: str, sentences: int, threads: int):
+    """The SentencePieceProcessor, given or trained, of what is then FOLDER/tokenizer.model."""
+    own = os.path.join(folder, "tokenizer.model")
+    if not given:
+        train_tokenizer(files, own, vocab, sentences, threads)
+    processor = load_tokenizer(given or own)
+    if processor.vocab_size() > 1 << 16:
+        raise ValueError(f"expected a tokenizer of at most 65536 pieces, but got {processor.vocab_size()}")
+    if processor.eos_id() < 0:
+        raise ValueError("expected a tokenizer with an end-of-sequence piece, but it has none")
+    if given and os.path.abspath(given) != os.path.abspath(own):
+        shutil.copyfile(given, own)
+    return processor
+
+
 def prepare(
     files: Sequence[str],
     folder: str,
@@ -143,19 +160,9 @@ def prepare(
             raise ValueError(f"expected a text file, but found no {path}")
     if not 0 <= valid_fraction < 1:
         raise ValueError(f"expected a held-out part in [0, 1), but got {valid_fraction}")
-    os.makedirs(folder, exist_ok=True)
-    own = os.path.join(folder, "tokenizer.model")
-    if tokenizer and os.path.abspath(tokenizer) != os.path.abspath(own):
-        load_tokenizer(tokenizer)
-        shutil.copyfile(tokenizer, own)
-    elif not tokenizer:
-        train_tokenizer(files, own, vocab, sentences, threads)
-    processor = load_tokenizer(own)
-    size, eos = processor.vocab_size(), processor.eos_id()
-    if size > 1 << 16:
-        raise ValueError(f"expected a tokenizer of at most 65536 pieces, but got {size}")
-    if eos < 0:
-        raise ValueError("expected a tokenizer with an end-of-sequence piece, but it has none")
+    with new_folder(folder):
+        processor = _put_tokenizer(files, folder, vocab, tokenizer, sentences, threads)
+    eos = processor.eos_id()
     train, valid = (SplitWriter(f"{folder}/{split}.bin", processor, eos, threads) for split in ("train", "valid"))
     for path in files:
         share = 0 if valid_files else valid_fraction
@@ -165,7 +172,7 @@ def prepare(
         _write_file(path, 1 << 62, separator, valid, valid)
     train.close()
     valid.close()
-    info = {"vocab": size, "eos": eos, "train_tokens": train.tokens, "valid_tokens": valid.tokens}
+    info = {"vocab": processor.vocab_size(), "eos": eos, "train_tokens": train.tokens, "valid_tokens": valid.tokens}
     info.update(train_bytes=train.bytes, valid_bytes=valid.bytes, valid_words=valid.words)
     with open(f"{folder}/tokens.json", "w", encoding="utf-8") as file:
         json.dump(info, file, indent=1)

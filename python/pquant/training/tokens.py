@@ -34,7 +34,7 @@ class Tokens:
 
     def _map(self, split: str) -> np.ndarray:
         path, count = os.path.join(self.folder, f"{split}.bin"), self.info[f"{split}_tokens"]
-        size = os.path.getsize(path)
+        size = os.path.getsize(path) if os.path.exists(path) else 0
         if size != 2 * count:
             raise ValueError(f"expected {2 * count} bytes in {path}, but got {size}")
         return np.memmap(path, "<u2", "r", shape=(count,)) if count else np.zeros(0, "<u2")
