@@ -1,0 +1,208 @@
+//===- RaiseStacked.cpp - Stacked weights to expert linears ---------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+//   sum_k dequantise(quantise(x))[r.., k] * W[index[r..]](n, k)
+//     -> pquant.expert_linear, with all matrices of W as INT8
+//
+// Where all experts are evaluated, the rows are those of x once for each
+// expert, and the index is the expert's number.
+//
+//===----------------------------------------------------------------------===//
+
+#include "LinearRaiser.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "pquant/Support/Constants.h"
+
+using namespace pquant;
+using namespace mlir;
+using pquant::TensorExpr;
+
+/// The sizes of the loops over the rows.
+static SmallVector<OpFoldResult> getRowSizes(OpBuilder &builder,
+                                             const StackedMatch &match) {
+  linalg::GenericOp op = match.op;
+  Value init = op.getDpsInits()[0];
+  if (auto fill = init.getDefiningOp<linalg::FillOp>())
+    init = fill.getOutputs()[0];
+  auto empty = init.getDefiningOp<tensor::EmptyOp>();
+  SmallVector<OpFoldResult> all =
+      empty ? empty.getMixedSizes()
+            : tensor::getMixedSizes(builder, op.getLoc(), init);
+  AffineMap map = op.getIndexingMapsArray().back();
+  SmallVector<OpFoldResult> sizes;
+  for (unsigned row : match.rows)
+    sizes.push_back(all[*map.getResultPosition(
+        getAffineDimExpr(row, op.getContext()))]);
+  return sizes;
+}
+
+/// A tensor over all rows (and k, as `inner`) of one whose dimensions follow
+/// the loops `dims`.
+static Value spreadRows(OpBuilder &builder, const StackedMatch &match,
+                        Value tensor, ArrayRef<int64_t> dims, bool hasInner) {
+  Location loc = match.op->getLoc();
+  auto type = cast<RankedTensorType>(tensor.getType());
+  SmallVector<OpFoldResult> sizes = getRowSizes(builder, match);
+  if (hasInner)
+    sizes.push_back(builder.getIndexAttr(type.getShape().back()));
+  SmallVector<AffineExpr> exprs;
+  for (int64_t dim : dims) {
+    size_t row = llvm::find(match.rows, dim) - match.rows.begin();
+    exprs.push_back(row < match.rows.size() ? builder.getAffineDimExpr(row)
+                                            : builder.getAffineConstantExpr(0));
+  }
+  if (hasInner)
+    exprs.push_back(builder.getAffineDimExpr(match.rows.size()));
+  AffineMap maps[] = {
+      AffineMap::get(sizes.size(), 0, exprs, builder.getContext()),
+      builder.getMultiDimIdentityMap(sizes.size())};
+  if (maps[0] == maps[1])
+    return tensor;
+  Value empty =
+      tensor::EmptyOp::create(builder, loc, sizes, type.getElementType());
+  SmallVector<utils::IteratorType> loops(sizes.size(),
+                                         utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             builder, loc, empty.getType(), tensor, empty, maps, loops,
+             [](OpBuilder &b, Location loc, ValueRange args) {
+               linalg::YieldOp::create(b, loc, args[0]);
+             })
+      .getResult(0);
+}
+
+/// The number of the expert of each row, from 0.
+Value LinearRaiser::makeIndex(const StackedMatch &match) {
+  Location loc = match.op->getLoc();
+  OpBuilder::InsertionGuard guard(rewriter);
+  Value &known = indices[{match.index, match.experts}];
+  if (match.index && known)
+    return known;
+  Value empty;
+  if (match.index) {
+    rewriter.setInsertionPointAfterValue(match.index);
+    empty = tensor::EmptyOp::create(
+        rewriter, loc, tensor::getMixedSizes(rewriter, loc, match.index),
+        rewriter.getI64Type());
+  } else {
+    empty = tensor::EmptyOp::create(
+        rewriter, loc, getRowSizes(rewriter, match), rewriter.getI64Type());
+  }
+  int64_t rank = match.rows.size();
+  SmallVector<AffineMap> maps(match.index ? 2 : 1,
+                              rewriter.getMultiDimIdentityMap(rank));
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
+    Value number;
+    if (match.index) {
+      Value plain =
+          arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);
+      Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+      Value size = arith::ConstantIndexOp::create(b, loc, match.experts);
+      Value isNegative = arith::CmpIOp::create(
+          b, loc, arith::CmpIPredicate::slt, plain, zero);
+      Value wrapped = arith::AddIOp::create(b, loc, plain, size);
+      number = arith::SelectOp::create(b, loc, isNegative, wrapped, plain);
+    } else {
+      size_t row = llvm::find(match.rows, *match.expertLoop) -
+                   match.rows.begin();
+      number = linalg::IndexOp::create(b, loc, row);
+    }
+    number = arith::IndexCastOp::create(b, loc, b.getI64Type(), number);
+    linalg::YieldOp::create(b, loc, number);
+  };
+  Value result = linalg::GenericOp::create(
+                     rewriter, loc, empty.getType(),
+                     match.index ? ValueRange(match.index) : ValueRange(),
+                     empty, maps, loops, body)
+                     .getResult(0);
+  known = result;
+  return result;
+}
+
+/// The result of the product with the dimensions of size 1 that the rows do not
+/// have.
+static Value restoreUnits(OpBuilder &builder, const StackedMatch &match,
+                          Value result) {
+  linalg::GenericOp op = match.op;
+  AffineMap map = op.getIndexingMapsArray().back();
+  SmallVector<OpFoldResult> rowSizes = getRowSizes(builder, match), sizes;
+  auto type = cast<RankedTensorType>(op.getResultTypes()[0]);
+  SmallVector<ReassociationIndices> groups;
+  size_t next = 0;
+  for (unsigned i = 0; i < map.getNumResults(); ++i) {
+    unsigned loop = map.getDimPosition(i);
+    bool isRow = llvm::is_contained(match.rows, loop);
+    bool isUnit = !isRow && loop != match.n;
+    if (groups.empty() || (!isUnit && next > 0))
+      groups.emplace_back();
+    next += !isUnit;
+    groups.back().push_back(i);
+    if (isRow)
+      sizes.push_back(rowSizes[next - 1]);
+    else
+      sizes.push_back(builder.getIndexAttr(type.getDimSize(i)));
+  }
+  auto from = cast<RankedTensorType>(result.getType());
+  if (from.getRank() != type.getRank()) {
+    SmallVector<int64_t> shape;
+    SmallVector<Value> ignored;
+    dispatchIndexOpFoldResults(sizes, ignored, shape);
+    result = tensor::ExpandShapeOp::create(
+        builder, op.getLoc(), RankedTensorType::get(shape, type.getElementType()),
+        result, groups, sizes);
+  }
+  if (result.getType() != type)
+    result = tensor::CastOp::create(builder, op.getLoc(), type, result);
+  return result;
+}
+
+LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
+  linalg::GenericOp op = match.op;
+  Mismatch mismatch;
+  std::optional<TensorExpr> rows = getRows(match);
+  if (!rows || !isQuantized(rows->value, mismatch))
+    return success();
+  std::optional<StackedInt8> weight =
+      matchStackedInt8(match, options, mismatch);
+  if (!weight)
+    return mismatch.isError ? op.emitError(mismatch.reason) : success();
+  if (weight->deviation > 0)
+    emitSnapRemark(op, weight->deviation);
+
+  rewriter.setInsertionPoint(op);
+  Location loc = op.getLoc();
+  std::optional<Quantized> input = quantize(rows->value, mismatch);
+  ArrayRef<int64_t> dims = ArrayRef(rows->dims).drop_back();
+  Value values = spreadRows(rewriter, match, input->values, dims, true);
+  Value scale = spreadRows(rewriter, match, input->scale, dims, false);
+  Value index = makeIndex(match);
+  auto indexType = cast<RankedTensorType>(index.getType())
+                       .clone(cast<RankedTensorType>(scale.getType()).getShape());
+  if (index.getType() != indexType)
+    index = tensor::CastOp::create(rewriter, loc, indexType, index);
+
+  auto type = RankedTensorType::get(
+      {match.experts, weight->rows, weight->columns}, rewriter.getI8Type());
+  ElementsAttr stack =
+      type.getNumElements() > maxInlineElements
+          ? ElementsAttr(makeResourceAttr(type, std::move(weight->values),
+                                          weight->name + ".int8"))
+          : makeConstantAttr(type, weight->values.getData(), weight->name);
+  int64_t scales = weight->scales.size();
+  ArrayRef<char> scaleBytes(reinterpret_cast<char *>(weight->scales.data()),
+                            scales * sizeof(float));
+  ElementsAttr steps = makeConstantAttr(
+      RankedTensorType::get({match.experts, scales / match.experts},
+                            rewriter.getF32Type()),
+      scaleBytes, weight->name + ".scale");
+  Value result = ExpertLinearOp::create(
+      rewriter, loc, values, scale, index, makeConstant(loc, stack),
+      makeConstant(loc, steps));
+  rewriter.replaceOp(op, restoreUnits(rewriter, match, result));
+  return success();
+}
