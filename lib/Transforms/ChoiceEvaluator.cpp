@@ -246,6 +246,16 @@ Result ChoiceEvaluator::evaluateScatter(scf::ForOp op, ArrayRef<int64_t> dims) {
   return result;
 }
 
+/// The result of one of two bodies; the condition is that of a single row.
+Result ChoiceEvaluator::evaluateIf(scf::IfOp op, const TensorExpr &root) {
+  std::optional<int64_t> condition = getNumber({op.getCondition(), {}});
+  if (!condition)
+    return fail("a condition is not told by the router's choice");
+  scf::YieldOp yield = *condition ? op.thenYield() : op.elseYield();
+  unsigned result = cast<OpResult>(root.value).getResultNumber();
+  return evaluate({yield.getOperand(result), root.dims});
+}
+
 /// Whether the row is read over its last dimension, which was reduced.
 static bool isWholeRow(const TensorExpr &row) {
   int64_t last = row.normalized().dims.back();
@@ -365,6 +375,7 @@ Result ChoiceEvaluator::evaluate(const TensorExpr &expr) {
         return evaluateReduction(generic, root);
       })
       .Case([&](scf::ForOp loop) { return evaluateScatter(loop, root.dims); })
+      .Case([&](scf::IfOp branches) { return evaluateIf(branches, root); })
       .Default(
           [&](Operation *other) { return evaluateArithmetic(other, root); });
 }

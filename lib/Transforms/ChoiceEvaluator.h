@@ -54,6 +54,7 @@ private:
   Result evaluateSlice(mlir::tensor::ExtractSliceOp op, ArrayRef<int64_t> dims);
   Result evaluateReduction(mlir::linalg::GenericOp op, const TensorExpr &root);
   Result evaluateScatter(mlir::scf::ForOp op, ArrayRef<int64_t> dims);
+  Result evaluateIf(mlir::scf::IfOp op, const TensorExpr &root);
   /// What a scalar index of a tensor access follows.
   std::optional<int64_t> getPosition(Value index, ArrayRef<int64_t> dims);
   Result fail(const llvm::Twine &why) {

@@ -192,30 +192,39 @@ Value ExpertSlicer::rebuildGeneric(linalg::GenericOp op, unsigned leading) {
   return clone->getResult(0);
 }
 
-/// A reshape that leaves the leading dimensions where they are; the last of
-/// them may gain or lose neighbours of size 1.
+/// Whether the first groups of a reshape are the leading dimensions, the last
+/// of which may have neighbours of size 1.
+static bool keepsLeading(ArrayRef<ReassociationIndices> groups,
+                         ArrayRef<int64_t> shape, unsigned leading) {
+  if (groups.size() < leading)
+    return false;
+  for (unsigned i = 0; i < leading; ++i) {
+    bool isAlone = llvm::all_of(ArrayRef(groups[i]).drop_front(),
+                                [&](int64_t dim) { return shape[dim] == 1; });
+    if (groups[i].front() != i ||
+        (groups[i].size() > 1 && (i + 1 < leading || !isAlone)))
+      return false;
+  }
+  return true;
+}
+
+/// A reshape within the matrices, or one that makes all leading dimensions one.
 Value ExpertSlicer::rebuildReshape(Operation *op, unsigned leading) {
-  Value source = op->getOperand(0), result = op->getResult(0);
   auto expand = dyn_cast<tensor::ExpandShapeOp>(op);
   auto groups =
       expand ? expand.getReassociationIndices()
              : cast<tensor::CollapseShapeOp>(op).getReassociationIndices();
-  Value large = expand ? result : source, small = expand ? source : result;
-  auto shape = cast<RankedTensorType>(large.getType()).getShape();
-  if (groups.size() < leading)
-    return {};
-  for (unsigned i = 0; i < leading; ++i) {
-    bool isAlone = llvm::all_of(ArrayRef(groups[i]).drop_front(),
-                                [&](int64_t dim) { return shape[dim] == 1; });
-    if (groups[i].front() != i || (groups[i].size() > 1 &&
-                                   (i + 1 < leading || !isAlone)))
-      return {};
-  }
-  RankedTensorType type = getSliceType(result, leading);
-  source = rebuild(source, leading);
-  if (!source || !getSliceType(small, leading))
+  Value large = expand ? op->getResult(0) : op->getOperand(0);
+  Value source;
+  if (keepsLeading(groups, cast<RankedTensorType>(large.getType()).getShape(),
+                   leading))
+    source = rebuild(op->getOperand(0), leading);
+  if (!source && !expand && leading == 1 && !groups.empty())
+    source = rebuild(op->getOperand(0), groups.front().size());
+  if (!source)
     return {};
   OpBuilder builder = makeBuilder();
+  RankedTensorType type = getSliceType(op->getResult(0), leading);
   if (expand)
     return tensor::ExpandShapeOp::create(builder, op->getLoc(), type, source,
                                          groups);

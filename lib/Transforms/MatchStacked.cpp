@@ -53,40 +53,55 @@ static Value withoutWrap(Value value, int64_t size) {
   return withoutCast(isWrap ? plain : value);
 }
 
-/// The operand of an op that the first index of an access to a stack is.
-static OpOperand *getIndexOperand(linalg::GenericOp op,
-                                  tensor::ExtractOp extract) {
-  Value index = withoutWrap(extract.getIndices().front(),
-                            extract.getTensor().getType().getDimSize(0));
-  auto arg = dyn_cast<BlockArgument>(index);
-  return arg && arg.getOwner() == op.getBody() &&
-                 arg.getArgNumber() < op.getNumDpsInputs()
-             ? &op->getOpOperand(arg.getArgNumber())
-             : nullptr;
-}
-
 static bool isLoop(Value index, unsigned loop) {
   auto op = index.getDefiningOp<linalg::IndexOp>();
   return op && op.getDim() == loop;
 }
 
+/// The tensor over `loops` that holds the first index of an access to a stack:
+/// an input of the op, or a tensor that its body reads; dimensions of size 1
+/// may follow.
+static Value getIndexTensor(linalg::GenericOp op, tensor::ExtractOp extract,
+                            ArrayRef<unsigned> loops) {
+  Value index = withoutWrap(extract.getIndices().front(),
+                            extract.getTensor().getType().getDimSize(0));
+  if (auto arg = dyn_cast<BlockArgument>(index)) {
+    if (arg.getOwner() != op.getBody() ||
+        arg.getArgNumber() >= op.getNumDpsInputs())
+      return {};
+    OpOperand &operand = op->getOpOperand(arg.getArgNumber());
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    bool isByLoop = map.getNumResults() == loops.size();
+    for (unsigned i = 0; isByLoop && i < loops.size(); ++i)
+      isByLoop = map.getResult(i) == getAffineDimExpr(loops[i], op.getContext());
+    return isByLoop ? operand.get() : Value();
+  }
+  auto read = index.getDefiningOp<tensor::ExtractOp>();
+  if (!read || read.getIndices().size() < loops.size())
+    return {};
+  for (auto [i, position] : llvm::enumerate(read.getIndices()))
+    if (i < loops.size() ? !isLoop(position, loops[i])
+                         : !isConstantIntValue(position, 0) ||
+                               read.getTensor().getType().getDimSize(i) != 1)
+      return {};
+  return read.getTensor();
+}
+
 std::optional<GatherMatch> pquant::matchGather(linalg::GenericOp op,
                                                unsigned leading) {
-  auto extract =
-      op.getBody()->getTerminator()->getOperand(0).getDefiningOp<tensor::ExtractOp>();
+  Value yielded = op.getBody()->getTerminator()->getOperand(0);
+  auto extract = yielded.getDefiningOp<tensor::ExtractOp>();
   if (!extract || !isElementwise(op) || op.getNumLoops() < leading ||
       extract.getIndices().size() != op.getNumLoops() - leading + 1)
     return std::nullopt;
   for (auto [i, index] : llvm::enumerate(extract.getIndices().drop_front()))
     if (!isLoop(index, leading + i))
       return std::nullopt;
-  OpOperand *index = getIndexOperand(op, extract);
-  if (!index || op.getMatchingIndexingMap(index) !=
-                    AffineMap::getMultiDimIdentityMap(op.getNumLoops(),
-                                                      op.getContext())
-                        .getMajorSubMap(leading))
+  SmallVector<unsigned> loops = llvm::to_vector(llvm::seq(0u, leading));
+  Value index = getIndexTensor(op, extract, loops);
+  if (!index)
     return std::nullopt;
-  return GatherMatch{extract.getTensor(), index->get()};
+  return GatherMatch{extract.getTensor(), index};
 }
 
 //===----------------------------------------------------------------------===//
@@ -173,11 +188,8 @@ bool StackedMatcher::matchOperand(Value w) {
 
 /// A weight that is read where it is multiplied: stack[index[row], k, n].
 bool StackedMatcher::matchRead(tensor::ExtractOp extract) {
-  OpOperand *index = extract.getIndices().size() == 3 &&
-                             evaluator.canEvaluate(extract.getTensor())
-                         ? getIndexOperand(op, extract)
-                         : nullptr;
-  if (!index)
+  if (extract.getIndices().size() != 3 ||
+      !evaluator.canEvaluate(extract.getTensor()))
     return false;
   SmallVector<int64_t> dims{TensorExpr::unitDim};
   for (Value position : extract.getIndices().drop_front()) {
@@ -188,15 +200,10 @@ bool StackedMatcher::matchRead(tensor::ExtractOp extract) {
   }
   if (!matchLoops(dims))
     return false;
-  AffineMap map = op.getMatchingIndexingMap(index);
-  bool isByRow = map.isProjectedPermutation() &&
-                 map.getNumResults() == result.rows.size();
-  for (unsigned i = 0; isByRow && i < map.getNumResults(); ++i)
-    isByRow = map.getDimPosition(i) == result.rows[i];
   result.weight = {extract.getTensor(), 1};
-  result.index = index->get();
+  result.index = getIndexTensor(op, extract, result.rows);
   ExpertSlicer slicer(result.weight);
-  if (!isByRow || !slicer.slice(0) || slicer.getIndex())
+  if (!result.index || !slicer.slice(0) || slicer.getIndex())
     return false;
   result.experts = slicer.getExperts();
   return true;
@@ -239,10 +246,13 @@ std::optional<TensorExpr> pquant::getRows(const StackedMatch &match) {
     return isa<RankedTensorType>(x->value.getType()) && !x->dims.empty() &&
            x->dims.back() == match.k;
   };
-  while (x && !isLast())
-    x = x->lookThrough();
-  if (!x)
+  std::optional<TensorExpr> found;
+  for (; x && (isLast() || !found); x = x->lookThrough())
+    if (isLast())
+      found = x;
+  if (!found)
     return std::nullopt;
+  x = found;
   ArrayRef<int64_t> shape =
       cast<RankedTensorType>(x->value.getType()).getShape();
   for (auto [dim, size] : llvm::zip_equal(ArrayRef(x->dims).drop_back(),

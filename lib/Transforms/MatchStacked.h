@@ -74,7 +74,8 @@ struct StackedMatch {
   /// The loops over rows, in the order of the result, and those over n and k.
   SmallVector<unsigned> rows;
   unsigned n, k;
-  /// The number of the expert: a tensor over the rows; or the loop over it.
+  /// The number of the expert: a tensor whose elements are the rows, in order;
+  /// or the loop over it.
   Value index;
   std::optional<unsigned> expertLoop;
   int64_t experts;
@@ -103,7 +104,8 @@ std::optional<StackedInt8> matchStackedInt8(const StackedMatch &match,
 /// loops over rows, or 1.
 std::optional<TensorExpr> getRows(const StackedMatch &match);
 
-/// Slices of a stack, gathered along its first dimension.
+/// Slices of a stack, gathered along its first dimension; the index has the
+/// shape of the first loops, and perhaps dimensions of size 1 behind.
 struct GatherMatch {
   Value source, index;
 };

@@ -150,6 +150,11 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
       matchRoutedChoice(evaluator, match.int8.base, match.int8.row, reason);
   if (!match.choice)
     return false;
+  if (match.choice->router.input.getType() !=
+      match.one.input.value.getType()) {
+    reason = "the router reads other rows than the 1-bit branch";
+    return false;
+  }
   match.experts = match.choice->experts;
   return checkExperts(match.experts, reason);
 }

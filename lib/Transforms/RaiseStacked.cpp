@@ -75,53 +75,67 @@ static Value spreadRows(OpBuilder &builder, const StackedMatch &match,
       .getResult(0);
 }
 
+/// A tensor of as many dimensions as there are rows: the last ones become one.
+static Value mergeLast(OpBuilder &builder, Value tensor, size_t rank) {
+  int64_t from = cast<RankedTensorType>(tensor.getType()).getRank();
+  if (from == static_cast<int64_t>(rank))
+    return tensor;
+  SmallVector<ReassociationIndices> groups(rank);
+  for (int64_t i = 0; i < from; ++i)
+    groups[std::min<size_t>(i, rank - 1)].push_back(i);
+  return tensor::CollapseShapeOp::create(builder, tensor.getLoc(), tensor,
+                                         groups);
+}
+
+/// i < 0 ? i + size : i
+static Value wrapIndex(OpBuilder &b, Location loc, Value index, int64_t size) {
+  Value plain = arith::IndexCastOp::create(b, loc, b.getIndexType(), index);
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  Value experts = arith::ConstantIndexOp::create(b, loc, size);
+  Value isNegative = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                           plain, zero);
+  Value wrapped = arith::AddIOp::create(b, loc, plain, experts);
+  return arith::SelectOp::create(b, loc, isNegative, wrapped, plain);
+}
+
 /// The number of the expert of each row, from 0.
 Value LinearRaiser::makeIndex(const StackedMatch &match) {
   Location loc = match.op->getLoc();
   OpBuilder::InsertionGuard guard(rewriter);
-  Value &known = indices[{match.index, match.experts}];
-  if (match.index && known)
-    return known;
-  Value empty;
+  SmallVector<OpFoldResult> sizes;
+  SmallVector<Value> inputs;
+  unsigned position = 0;
   if (match.index) {
+    if (Value known = indices.lookup({match.index, match.experts}))
+      return mergeLast(rewriter, known, match.rows.size());
     rewriter.setInsertionPointAfterValue(match.index);
-    empty = tensor::EmptyOp::create(
-        rewriter, loc, tensor::getMixedSizes(rewriter, loc, match.index),
-        rewriter.getI64Type());
+    sizes = tensor::getMixedSizes(rewriter, loc, match.index);
+    inputs.push_back(match.index);
   } else {
-    empty = tensor::EmptyOp::create(
-        rewriter, loc, getRowSizes(rewriter, match), rewriter.getI64Type());
+    sizes = getRowSizes(rewriter, match);
+    position = llvm::find(match.rows, *match.expertLoop) - match.rows.begin();
   }
-  int64_t rank = match.rows.size();
-  SmallVector<AffineMap> maps(match.index ? 2 : 1,
-                              rewriter.getMultiDimIdentityMap(rank));
-  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
-  auto body = [&](OpBuilder &b, Location loc, ValueRange args) {
-    Value number;
-    if (match.index) {
-      Value plain =
-          arith::IndexCastOp::create(b, loc, b.getIndexType(), args[0]);
-      Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-      Value size = arith::ConstantIndexOp::create(b, loc, match.experts);
-      Value isNegative = arith::CmpIOp::create(
-          b, loc, arith::CmpIPredicate::slt, plain, zero);
-      Value wrapped = arith::AddIOp::create(b, loc, plain, size);
-      number = arith::SelectOp::create(b, loc, isNegative, wrapped, plain);
-    } else {
-      size_t row = llvm::find(match.rows, *match.expertLoop) -
-                   match.rows.begin();
-      number = linalg::IndexOp::create(b, loc, row);
-    }
-    number = arith::IndexCastOp::create(b, loc, b.getI64Type(), number);
-    linalg::YieldOp::create(b, loc, number);
-  };
-  Value result = linalg::GenericOp::create(
-                     rewriter, loc, empty.getType(),
-                     match.index ? ValueRange(match.index) : ValueRange(),
-                     empty, maps, loops, body)
-                     .getResult(0);
-  known = result;
-  return result;
+  Value empty =
+      tensor::EmptyOp::create(rewriter, loc, sizes, rewriter.getI64Type());
+  SmallVector<AffineMap> maps(inputs.size() + 1,
+                              rewriter.getMultiDimIdentityMap(sizes.size()));
+  SmallVector<utils::IteratorType> loops(sizes.size(),
+                                         utils::IteratorType::parallel);
+  Value result =
+      linalg::GenericOp::create(
+          rewriter, loc, empty.getType(), inputs, empty, maps, loops,
+          [&](OpBuilder &b, Location loc, ValueRange args) {
+            Value number = inputs.empty()
+                               ? Value(linalg::IndexOp::create(b, loc, position))
+                               : wrapIndex(b, loc, args[0], match.experts);
+            Value wide =
+                arith::IndexCastOp::create(b, loc, b.getI64Type(), number);
+            linalg::YieldOp::create(b, loc, wide);
+          })
+          .getResult(0);
+  if (match.index)
+    indices[{match.index, match.experts}] = result;
+  return mergeLast(rewriter, result, match.rows.size());
 }
 
 /// The result of the product with the dimensions of size 1 that the rows do not
