@@ -137,8 +137,8 @@ static FloatLinear explain(ConstantEvaluator &evaluator, LinearMatch linear) {
 static FloatLinear explainStacked(const StackedMatch &stacked) {
   Location loc = stacked.op->getLoc();
   Mismatch activation, weight;
-  std::optional<TensorExpr> rows = getRows(stacked);
-  bool isRead = rows && isQuantized(rows->value, activation);
+  std::optional<StackedRows> rows = getRows(stacked);
+  bool isRead = rows && isQuantized(rows->tensor.value, activation);
   bool isWeight = matchStackedInt8(stacked, WeightOptions(), weight).has_value();
   std::string reason = isRead ? weight.reason : activation.reason;
   if (!rows)

@@ -240,26 +240,65 @@ pquant::matchStacked(ConstantEvaluator &evaluator, linalg::GenericOp op) {
   return match ? match : matcher.match(factors->second, factors->first);
 }
 
-std::optional<TensorExpr> pquant::getRows(const StackedMatch &match) {
+/// Looks through a reshape that makes one dimension of several rows: they are
+/// at the front of the source as well.
+static std::optional<TensorExpr> lookThroughMerge(const TensorExpr &expr) {
+  auto collapse = expr.value.getDefiningOp<tensor::CollapseShapeOp>();
+  if (!collapse || expr.dims.empty())
+    return std::nullopt;
+  auto groups = collapse.getReassociationIndices();
+  TensorExpr source{collapse.getSrc(), {}};
+  for (size_t i = 0; i < groups.front().size(); ++i)
+    source.dims.push_back(StackedRows::mergedDim - static_cast<int64_t>(i));
+  for (auto [dim, group] : llvm::zip_equal(ArrayRef(expr.dims).drop_front(),
+                                           ArrayRef(groups).drop_front())) {
+    if (group.size() != 1)
+      return std::nullopt;
+    source.dims.push_back(dim);
+  }
+  return source;
+}
+
+std::optional<StackedRows> pquant::getRows(const StackedMatch &match) {
+  StackedRows rows;
   std::optional<TensorExpr> x = match.activation;
   auto isLast = [&] {
     return isa<RankedTensorType>(x->value.getType()) && !x->dims.empty() &&
            x->dims.back() == match.k;
   };
-  std::optional<TensorExpr> found;
-  for (; x && (isLast() || !found); x = x->lookThrough())
+  while (x) {
     if (isLast())
-      found = x;
-  if (!found)
+      rows.tensor = *x;
+    else if (rows.tensor.value)
+      break;
+    std::optional<TensorExpr> next = x->lookThrough();
+    if (!next && rows.merged == 0 && match.rows.size() == 1 &&
+        llvm::is_contained(x->dims, match.rows[0])) {
+      next = lookThroughMerge(*x);
+      if (next)
+        rows.merged = x->value.getDefiningOp<tensor::CollapseShapeOp>()
+                          .getReassociationIndices()
+                          .front()
+                          .size();
+    }
+    x = next;
+  }
+  if (!rows.tensor.value)
     return std::nullopt;
-  x = found;
-  ArrayRef<int64_t> shape =
-      cast<RankedTensorType>(x->value.getType()).getShape();
-  for (auto [dim, size] : llvm::zip_equal(ArrayRef(x->dims).drop_back(),
-                                          shape.drop_back()))
-    if (size != 1 && !llvm::is_contained(match.rows, dim))
+  ArrayRef<int64_t> dims = ArrayRef(rows.tensor.dims).drop_back();
+  auto shape = cast<RankedTensorType>(rows.tensor.value.getType()).getShape();
+  bool isMerged = llvm::any_of(
+      dims, [](int64_t dim) { return dim <= StackedRows::mergedDim; });
+  if (!isMerged)
+    rows.merged = 0;
+  for (auto [i, dim] : llvm::enumerate(dims)) {
+    bool isRow = llvm::is_contained(match.rows, dim);
+    if (isMerged ? dim != StackedRows::mergedDim - static_cast<int64_t>(i) ||
+                       dims.size() != rows.merged
+                 : shape[i] != 1 && !isRow)
       return std::nullopt;
-  return x;
+  }
+  return rows;
 }
 
 //===----------------------------------------------------------------------===//

@@ -100,9 +100,16 @@ std::optional<StackedInt8> matchStackedInt8(const StackedMatch &match,
                                             const WeightOptions &options,
                                             Mismatch &mismatch);
 
-/// The tensor that x is read from with k as its last dimension; the others are
-/// loops over rows, or 1.
-std::optional<TensorExpr> getRows(const StackedMatch &match);
+/// The tensor that x is read from with k as its last dimension.
+struct StackedRows {
+  /// Dimension i of those that a reshape has made the only row is this less i.
+  static constexpr int64_t mergedDim = -100;
+
+  /// The other dimensions are loops over rows, or 1; or they are `merged`.
+  TensorExpr tensor;
+  size_t merged = 0;
+};
+std::optional<StackedRows> getRows(const StackedMatch &match);
 
 /// Slices of a stack, gathered along its first dimension; the index has the
 /// shape of the first loops, and perhaps dimensions of size 1 behind.

@@ -398,7 +398,12 @@ static void cloneDestinations(Block &block) {
     if (!isDestination(&op))
       continue;
     for (OpOperand &use : llvm::make_early_inc_range(op.getUses())) {
-      OpBuilder builder(block.findAncestorOpInBlock(*use.getOwner()));
+      // Beside its user, also in a branch: copies that stood together in front
+      // of it would be a layer of their own.
+      Operation *user = use.getOwner();
+      while (isa<linalg::LinalgOp>(user->getParentOp()))
+        user = user->getParentOp();
+      OpBuilder builder(user);
       use.set(builder.clone(op)->getResult(0));
     }
     op.erase();

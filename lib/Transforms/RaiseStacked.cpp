@@ -75,16 +75,27 @@ static Value spreadRows(OpBuilder &builder, const StackedMatch &match,
       .getResult(0);
 }
 
-/// A tensor of as many dimensions as there are rows: the last ones become one.
-static Value mergeLast(OpBuilder &builder, Value tensor, size_t rank) {
-  int64_t from = cast<RankedTensorType>(tensor.getType()).getRank();
-  if (from == static_cast<int64_t>(rank))
+/// Makes `count` dimensions one, behind `before` others.
+static Value mergeDims(OpBuilder &builder, Value tensor, size_t before,
+                       size_t count) {
+  if (count == 1)
     return tensor;
-  SmallVector<ReassociationIndices> groups(rank);
-  for (int64_t i = 0; i < from; ++i)
-    groups[std::min<size_t>(i, rank - 1)].push_back(i);
+  int64_t rank = cast<RankedTensorType>(tensor.getType()).getRank();
+  SmallVector<ReassociationIndices> groups(rank + 1 - count);
+  for (int64_t i = 0; i < rank; ++i) {
+    size_t inside = std::clamp<int64_t>(i - before, 0, count - 1);
+    groups[i - inside].push_back(i);
+  }
   return tensor::CollapseShapeOp::create(builder, tensor.getLoc(), tensor,
                                          groups);
+}
+
+/// The last dimensions of an index made one, where there are fewer rows.
+static Value mergeLast(OpBuilder &builder, Value index,
+                       const StackedMatch &match) {
+  size_t rank = cast<RankedTensorType>(index.getType()).getRank();
+  size_t rows = match.rows.size();
+  return mergeDims(builder, index, rows - 1, rank + 1 - rows);
 }
 
 /// i < 0 ? i + size : i
@@ -107,7 +118,7 @@ Value LinearRaiser::makeIndex(const StackedMatch &match) {
   unsigned position = 0;
   if (match.index) {
     if (Value known = indices.lookup({match.index, match.experts}))
-      return mergeLast(rewriter, known, match.rows.size());
+      return mergeLast(rewriter, known, match);
     rewriter.setInsertionPointAfterValue(match.index);
     sizes = tensor::getMixedSizes(rewriter, loc, match.index);
     inputs.push_back(match.index);
@@ -135,7 +146,7 @@ Value LinearRaiser::makeIndex(const StackedMatch &match) {
           .getResult(0);
   if (match.index)
     indices[{match.index, match.experts}] = result;
-  return mergeLast(rewriter, result, match.rows.size());
+  return mergeLast(rewriter, result, match);
 }
 
 /// The result of the product with the dimensions of size 1 that the rows do not
@@ -178,8 +189,8 @@ static Value restoreUnits(OpBuilder &builder, const StackedMatch &match,
 LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
   linalg::GenericOp op = match.op;
   Mismatch mismatch;
-  std::optional<TensorExpr> rows = getRows(match);
-  if (!rows || !isQuantized(rows->value, mismatch))
+  std::optional<StackedRows> rows = getRows(match);
+  if (!rows || !isQuantized(rows->tensor.value, mismatch))
     return success();
   std::optional<StackedInt8> weight =
       matchStackedInt8(match, options, mismatch);
@@ -190,10 +201,14 @@ LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
 
   rewriter.setInsertionPoint(op);
   Location loc = op.getLoc();
-  std::optional<Quantized> input = quantize(rows->value, mismatch);
-  ArrayRef<int64_t> dims = ArrayRef(rows->dims).drop_back();
-  Value values = spreadRows(rewriter, match, input->values, dims, true);
-  Value scale = spreadRows(rewriter, match, input->scale, dims, false);
+  std::optional<Quantized> input = quantize(rows->tensor.value, mismatch);
+  ArrayRef<int64_t> dims = ArrayRef(rows->tensor.dims).drop_back();
+  auto spread = [&](Value value, bool hasInner) {
+    return rows->merged ? mergeDims(rewriter, value, 0, rows->merged)
+                        : spreadRows(rewriter, match, value, dims, hasInner);
+  };
+  Value values = spread(input->values, true);
+  Value scale = spread(input->scale, false);
   Value index = makeIndex(match);
   auto indexType = cast<RankedTensorType>(index.getType())
                        .clone(cast<RankedTensorType>(scale.getType()).getShape());
