@@ -98,7 +98,6 @@ func.func @region_captures_another_layers_value(%x: tensor<4xf32>, %c1: f32, %c2
   } -> tensor<4xf32>
   return %y2, %d2 : tensor<4xf32>, f32
 }
-/root/.pyenv/libexec/pyenv-hooks: line 24: enable: cannot open shared object /root/.pyenv/libexec/pyenv-realpath.dylib: /root/.pyenv/libexec/pyenv-realpath.dylib: cannot open shared object file: No such file or directory
 
 // -----
 
