@@ -110,8 +110,8 @@ Value ExpertSlicer::rebuildInit(Value init, unsigned leading) {
   if (!type || (!fill && !init.getDefiningOp<tensor::EmptyOp>()))
     return {};
   OpBuilder builder = makeBuilder();
-  Value empty = tensor::EmptyOp::create(
-      builder, init.getLoc(), type.getShape(), type.getElementType());
+  Value empty = tensor::EmptyOp::create(builder, init.getLoc(), type.getShape(),
+                                        type.getElementType());
   if (!fill)
     return empty;
   return linalg::FillOp::create(builder, init.getLoc(), fill.getInputs(), empty)
@@ -145,8 +145,8 @@ static std::optional<bool> followsLoops(AffineMap map,
                                         ArrayRef<unsigned> loops) {
   bool isLeading = map.getNumResults() >= loops.size();
   for (auto [i, loop] : llvm::enumerate(loops))
-    isLeading = isLeading && map.getResult(i) ==
-                                 getAffineDimExpr(loop, map.getContext());
+    isLeading = isLeading &&
+                map.getResult(i) == getAffineDimExpr(loop, map.getContext());
   ArrayRef<AffineExpr> rest = map.getResults();
   if (isLeading)
     rest = rest.drop_front(loops.size());
@@ -166,11 +166,10 @@ Value ExpertSlicer::rebuildGeneric(linalg::GenericOp op, unsigned leading) {
   SmallVector<unsigned> loops;
   for (unsigned i = 0; i < leading; ++i)
     loops.push_back(result.getDimPosition(i));
-  bool readsPosition = llvm::any_of(op.getBody()->getOps<linalg::IndexOp>(),
-                                    [&](linalg::IndexOp index) {
-                                      return llvm::is_contained(
-                                          loops, index.getDim());
-                                    });
+  bool readsPosition = llvm::any_of(
+      op.getBody()->getOps<linalg::IndexOp>(), [&](linalg::IndexOp index) {
+        return llvm::is_contained(loops, index.getDim());
+      });
   if (readsPosition || !op.getBody()->getOps<tensor::ExtractOp>().empty())
     return {};
   SmallVector<Value> operands;
@@ -232,8 +231,7 @@ Value ExpertSlicer::rebuildReshape(Operation *op, unsigned leading) {
                                          groups);
 }
 
-Value ExpertSlicer::rebuildTranspose(linalg::TransposeOp op,
-                                     unsigned leading) {
+Value ExpertSlicer::rebuildTranspose(linalg::TransposeOp op, unsigned leading) {
   for (unsigned i = 0; i < leading; ++i)
     if (op.getPermutation()[i] != i)
       return {};

@@ -37,9 +37,9 @@ static std::optional<FeedForward> matchExpert(ChoiceEvaluator &choice,
   std::string name = "expert " + std::to_string(choice.expert);
   if (!value || !value->base || value->number != 1) {
     bool isNothing = value && value->number == 0;
-    reason = (isNothing ? "nothing is taken for "
-                        : "not one result is taken for ") +
-             name;
+    reason =
+        (isNothing ? "nothing is taken for " : "not one result is taken for ") +
+        name;
     return std::nullopt;
   }
   Result product = multiply(value, factor);
@@ -48,9 +48,10 @@ static std::optional<FeedForward> matchExpert(ChoiceEvaluator &choice,
     return std::nullopt;
   }
   std::string inner;
-  std::optional<FeedForward> ffn = matchFeedForward(
-      *value->base, inner,
-      [&](const TensorExpr &index) { return choice.getNumber(index); });
+  std::optional<FeedForward> ffn =
+      matchFeedForward(*value->base, inner, [&](const TensorExpr &index) {
+        return choice.getNumber(index);
+      });
   if (ffn && ffn->isInt8)
     return ffn;
   reason = name + " is not an INT8 feed-forward layer" +
@@ -94,7 +95,8 @@ bool pquant::holdsForAllExperts(ConstantEvaluator &constants, Value condition) {
   if (!op || op.getNumResults() != 1 || op.getNumParallelLoops() != 0)
     return false;
   Block *body = op.getBody();
-  auto all = body->getTerminator()->getOperand(0).getDefiningOp<arith::AndIOp>();
+  auto all =
+      body->getTerminator()->getOperand(0).getDefiningOp<arith::AndIOp>();
   auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
   if (!all || all.getLhs() != body->getArguments().back() || !fill ||
       !matchPattern(fill.getInputs()[0], m_One()))

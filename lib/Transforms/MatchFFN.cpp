@@ -199,8 +199,8 @@ bool FeedForwardMatcher::takesOneExpert(ExpertLinearOp op,
     next = dim + 1;
   }
   std::optional<int64_t> number =
-      getExpert ? getExpert({op.getIndex(), SmallVector<int64_t, 4>(
-                                                dims.drop_back())})
+      getExpert ? getExpert({op.getIndex(),
+                             SmallVector<int64_t, 4>(dims.drop_back())})
                 : std::nullopt;
   if (!number || (expert && expert != number))
     return false;

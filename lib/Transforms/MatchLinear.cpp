@@ -35,7 +35,8 @@ std::optional<std::pair<Value, Value>> pquant::matchMultiplyAdd(Block *body) {
 static bool isMultiplyAdd(Block *body) {
   auto factors = matchMultiplyAdd(body);
   Value a = body->getArgument(0), b = body->getArgument(1);
-  return factors && (*factors == std::pair(a, b) || *factors == std::pair(b, a));
+  return factors &&
+         (*factors == std::pair(a, b) || *factors == std::pair(b, a));
 }
 
 bool pquant::startsFromZero(linalg::GenericOp op) {
@@ -139,7 +140,8 @@ static FloatLinear explainStacked(const StackedMatch &stacked) {
   Mismatch activation, weight;
   std::optional<StackedRows> rows = getRows(stacked);
   bool isRead = rows && isQuantized(rows->tensor.value, activation);
-  bool isWeight = matchStackedInt8(stacked, WeightOptions(), weight).has_value();
+  bool isWeight =
+      matchStackedInt8(stacked, WeightOptions(), weight).has_value();
   std::string reason = isRead ? weight.reason : activation.reason;
   if (!rows)
     reason = "the rows that the experts read are not one tensor";
@@ -173,6 +175,11 @@ RaiseSummary pquant::summarizeRaising(ModuleOp module) {
         summary.floats.push_back(explain(evaluator, *linear));
       else if (auto stacked = matchStacked(evaluator, generic))
         summary.floats.push_back(explainStacked(*stacked));
+      else if (looksStacked(evaluator, generic))
+        summary.floats.push_back(
+            {getLocationName(generic.getLoc()),
+             "the weights are not one matrix of a stack for each row",
+             generic.getLoc(), true});
     }
   });
   return summary;

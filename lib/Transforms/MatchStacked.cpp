@@ -20,6 +20,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
 #include "pquant/Support/Constants.h"
+#include "llvm/ADT/SetVector.h"
 #include <cstring>
 
 using namespace pquant;
@@ -39,11 +40,10 @@ static Value withoutCast(Value value) {
 /// that count from the start.
 static Value withoutWrap(Value value, int64_t size) {
   auto select = value.getDefiningOp<arith::SelectOp>();
-  auto compare = select
-                     ? select.getCondition().getDefiningOp<arith::CmpIOp>()
-                     : nullptr;
-  auto wrapped = select ? select.getTrueValue().getDefiningOp<arith::AddIOp>()
-                        : nullptr;
+  auto compare =
+      select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : nullptr;
+  auto wrapped =
+      select ? select.getTrueValue().getDefiningOp<arith::AddIOp>() : nullptr;
   Value plain = select ? select.getFalseValue() : Value();
   bool isWrap = compare && wrapped &&
                 compare.getPredicate() == arith::CmpIPredicate::slt &&
@@ -73,7 +73,8 @@ static Value getIndexTensor(linalg::GenericOp op, tensor::ExtractOp extract,
     AffineMap map = op.getMatchingIndexingMap(&operand);
     bool isByLoop = map.getNumResults() == loops.size();
     for (unsigned i = 0; isByLoop && i < loops.size(); ++i)
-      isByLoop = map.getResult(i) == getAffineDimExpr(loops[i], op.getContext());
+      isByLoop =
+          map.getResult(i) == getAffineDimExpr(loops[i], op.getContext());
     return isByLoop ? operand.get() : Value();
   }
   auto read = index.getDefiningOp<tensor::ExtractOp>();
@@ -221,13 +222,13 @@ std::optional<StackedMatch> StackedMatcher::match(Value x, Value w) {
   result.op = op;
   result.activation = *activation;
   auto extract = w.getDefiningOp<tensor::ExtractOp>();
-  bool isMatch = extract ? matchRead(extract)
-                         : isa<BlockArgument>(w) && matchOperand(w);
+  bool isMatch =
+      extract ? matchRead(extract) : isa<BlockArgument>(w) && matchOperand(w);
   return isMatch ? std::optional(result) : std::nullopt;
 }
 
-std::optional<StackedMatch>
-pquant::matchStacked(ConstantEvaluator &evaluator, linalg::GenericOp op) {
+std::optional<StackedMatch> pquant::matchStacked(ConstantEvaluator &evaluator,
+                                                 linalg::GenericOp op) {
   if (op.getNumDpsInputs() != 2 || op.getNumResults() != 1 ||
       op.getNumReductionLoops() != 1 || !startsFromZero(op) ||
       !op.getIndexingMapsArray().back().isProjectedPermutation())
@@ -239,6 +240,50 @@ pquant::matchStacked(ConstantEvaluator &evaluator, linalg::GenericOp op) {
   auto match = matcher.match(factors->first, factors->second);
   return match ? match : matcher.match(factors->second, factors->first);
 }
+
+//===----------------------------------------------------------------------===//
+// Near misses
+//===----------------------------------------------------------------------===//
+
+/// Whether a stack of constant matrices is among what a tensor is made of.
+static bool isMadeOfStack(ConstantEvaluator &evaluator, Value tensor) {
+  llvm::SetVector<Value> seen;
+  seen.insert(tensor);
+  for (size_t i = 0; i < seen.size() && i < ExpertSlicer::maxOps; ++i) {
+    auto type = dyn_cast<RankedTensorType>(seen[i].getType());
+    if (type && type.getRank() >= 3 && evaluator.canEvaluate(seen[i]))
+      return true;
+    if (Operation *op = seen[i].getDefiningOp())
+      op->walk(
+          [&](Operation *inner) { seen.insert_range(inner->getOperands()); });
+  }
+  return false;
+}
+
+/// Whether a tensor holds quantised rows, in some shape.
+static bool isMadeOfQuantized(Value tensor) {
+  std::optional<TensorExpr> expr = TensorExpr::identity(tensor);
+  for (; expr && isa<RankedTensorType>(expr->value.getType());
+       expr = expr->lookThrough()) {
+    Mismatch ignored;
+    if (isQuantized(expr->value, ignored))
+      return true;
+  }
+  return false;
+}
+
+bool pquant::looksStacked(ConstantEvaluator &evaluator, linalg::GenericOp op) {
+  if (op.getNumDpsInputs() != 2 || op.getNumResults() != 1 ||
+      op.getNumReductionLoops() != 1 || !matchMultiplyAdd(op.getBody()))
+    return false;
+  Value a = op.getDpsInputs()[0], b = op.getDpsInputs()[1];
+  return (isMadeOfQuantized(a) && isMadeOfStack(evaluator, b)) ||
+         (isMadeOfQuantized(b) && isMadeOfStack(evaluator, a));
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
 
 /// Looks through a reshape that makes one dimension of several rows: they are
 /// at the front of the source as well.

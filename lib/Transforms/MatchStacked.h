@@ -86,6 +86,10 @@ struct StackedMatch {
 std::optional<StackedMatch> matchStacked(ConstantEvaluator &evaluator,
                                          mlir::linalg::GenericOp op);
 
+/// Whether quantised rows are multiplied with something that is made of a
+/// stack, in a way that `matchStacked` does not recognise.
+bool looksStacked(ConstantEvaluator &evaluator, mlir::linalg::GenericOp op);
+
 /// The matrices of all experts: INT8, each with one step, or one for each row.
 struct StackedInt8 {
   int64_t rows, columns;

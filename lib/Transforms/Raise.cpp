@@ -177,9 +177,8 @@ LogicalResult LinearRaiser::raiseLinear(ConstantEvaluator &evaluator,
   // The weight last: it is the one that costs time.
   if (!isQuantized(linear.activation, mismatch))
     return success();
-  std::optional<WeightMatch> weight =
-      matchWeight(evaluator, linear.weight, linear.rows, linear.columns,
-                  options, mismatch);
+  std::optional<WeightMatch> weight = matchWeight(
+      evaluator, linear.weight, linear.rows, linear.columns, options, mismatch);
   if (!weight)
     return mismatch.isError ? op.emitError(mismatch.reason) : success();
   if (weight->deviation > 0)

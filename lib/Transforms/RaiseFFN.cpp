@@ -150,8 +150,7 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
       matchRoutedChoice(evaluator, match.int8.base, match.int8.row, reason);
   if (!match.choice)
     return false;
-  if (match.choice->router.input.getType() !=
-      match.one.input.value.getType()) {
+  if (match.choice->router.input.getType() != match.one.input.value.getType()) {
     reason = "the router reads other rows than the 1-bit branch";
     return false;
   }
@@ -289,9 +288,9 @@ std::pair<Value, Value> DecoupledBuilder::stack(ArrayRef<Operation *> linears) {
     return {};
   int64_t experts = linears.size();
   if (auto stacked = dyn_cast<ExpertLinearOp>(linears.front()))
-    return {stacked.getWeight(),
-            makeConstant(
-                reshape(getConstant(stacked.getWeightScale()), experts))};
+    return {
+        stacked.getWeight(),
+        makeConstant(reshape(getConstant(stacked.getWeightScale()), experts))};
   SmallVector<ElementsAttr> weights, scales;
   for (Operation *linear : linears) {
     weights.push_back(getConstant(cast<Int8LinearOp>(linear).getWeight()));

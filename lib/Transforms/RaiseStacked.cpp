@@ -36,8 +36,8 @@ static SmallVector<OpFoldResult> getRowSizes(OpBuilder &builder,
   AffineMap map = op.getIndexingMapsArray().back();
   SmallVector<OpFoldResult> sizes;
   for (unsigned row : match.rows)
-    sizes.push_back(all[*map.getResultPosition(
-        getAffineDimExpr(row, op.getContext()))]);
+    sizes.push_back(
+        all[*map.getResultPosition(getAffineDimExpr(row, op.getContext()))]);
   return sizes;
 }
 
@@ -103,8 +103,8 @@ static Value wrapIndex(OpBuilder &b, Location loc, Value index, int64_t size) {
   Value plain = arith::IndexCastOp::create(b, loc, b.getIndexType(), index);
   Value zero = arith::ConstantIndexOp::create(b, loc, 0);
   Value experts = arith::ConstantIndexOp::create(b, loc, size);
-  Value isNegative = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                           plain, zero);
+  Value isNegative =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, plain, zero);
   Value wrapped = arith::AddIOp::create(b, loc, plain, experts);
   return arith::SelectOp::create(b, loc, isNegative, wrapped, plain);
 }
@@ -136,9 +136,10 @@ Value LinearRaiser::makeIndex(const StackedMatch &match) {
       linalg::GenericOp::create(
           rewriter, loc, empty.getType(), inputs, empty, maps, loops,
           [&](OpBuilder &b, Location loc, ValueRange args) {
-            Value number = inputs.empty()
-                               ? Value(linalg::IndexOp::create(b, loc, position))
-                               : wrapIndex(b, loc, args[0], match.experts);
+            Value number =
+                inputs.empty()
+                    ? Value(linalg::IndexOp::create(b, loc, position))
+                    : wrapIndex(b, loc, args[0], match.experts);
             Value wide =
                 arith::IndexCastOp::create(b, loc, b.getI64Type(), number);
             linalg::YieldOp::create(b, loc, wide);
@@ -178,8 +179,9 @@ static Value restoreUnits(OpBuilder &builder, const StackedMatch &match,
     SmallVector<Value> ignored;
     dispatchIndexOpFoldResults(sizes, ignored, shape);
     result = tensor::ExpandShapeOp::create(
-        builder, op.getLoc(), RankedTensorType::get(shape, type.getElementType()),
-        result, groups, sizes);
+        builder, op.getLoc(),
+        RankedTensorType::get(shape, type.getElementType()), result, groups,
+        sizes);
   }
   if (result.getType() != type)
     result = tensor::CastOp::create(builder, op.getLoc(), type, result);
@@ -210,8 +212,9 @@ LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
   Value values = spread(input->values, true);
   Value scale = spread(input->scale, false);
   Value index = makeIndex(match);
-  auto indexType = cast<RankedTensorType>(index.getType())
-                       .clone(cast<RankedTensorType>(scale.getType()).getShape());
+  auto indexType =
+      cast<RankedTensorType>(index.getType())
+          .clone(cast<RankedTensorType>(scale.getType()).getShape());
   if (index.getType() != indexType)
     index = tensor::CastOp::create(rewriter, loc, indexType, index);
 
@@ -229,9 +232,9 @@ LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
       RankedTensorType::get({match.experts, scales / match.experts},
                             rewriter.getF32Type()),
       scaleBytes, weight->name + ".scale");
-  Value result = ExpertLinearOp::create(
-      rewriter, loc, values, scale, index, makeConstant(loc, stack),
-      makeConstant(loc, steps));
+  Value result = ExpertLinearOp::create(rewriter, loc, values, scale, index,
+                                        makeConstant(loc, stack),
+                                        makeConstant(loc, steps));
   rewriter.replaceOp(op, restoreUnits(rewriter, match, result));
   return success();
 }

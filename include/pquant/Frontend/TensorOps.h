@@ -152,10 +152,8 @@ void appendIndices(mlir::OpBuilder &b, mlir::Location loc, int64_t begin,
 using BranchFn =
     llvm::function_ref<mlir::FailureOr<llvm::SmallVector<Tensor>>(bool)>;
 /// The `count` results of one of two bodies.
-mlir::FailureOr<llvm::SmallVector<Tensor>> chooseBranch(TensorBuilder &b,
-                                                        Tensor condition,
-                                                        size_t count,
-                                                        BranchFn import);
+mlir::FailureOr<llvm::SmallVector<Tensor>>
+chooseBranch(TensorBuilder &b, Tensor condition, size_t count, BranchFn import);
 
 } // namespace pquant
 

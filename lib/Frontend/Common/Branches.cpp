@@ -55,15 +55,16 @@ static std::optional<SizeExpr> getCommonSize(TensorBuilder &tensors,
 }
 
 /// The type that holds what either branch gives.
-static FailureOr<RankedTensorType> getCommonType(TensorBuilder &tensors, Tensor yes,
-                                                 Tensor no, Operation *op) {
+static FailureOr<RankedTensorType>
+getCommonType(TensorBuilder &tensors, Tensor yes, Tensor no, Operation *op) {
   if (yes->element != no->element)
-    return tensors.error() << "expected branches of the same element type, but got "
-                       << getNumPyName(yes->element) << " and "
-                       << getNumPyName(no->element);
+    return tensors.error()
+           << "expected branches of the same element type, but got "
+           << getNumPyName(yes->element) << " and "
+           << getNumPyName(no->element);
   if (yes->getRank() != no->getRank())
     return tensors.error() << "expected branches of the same rank, but got "
-                       << yes->getRank() << " and " << no->getRank();
+                           << yes->getRank() << " and " << no->getRank();
   SmallVector<int64_t> shape;
   for (auto [a, b] : llvm::zip_equal(yes->sizes, no->sizes)) {
     std::optional<SizeExpr> size = getCommonSize(tensors, a, b, op);

@@ -39,9 +39,10 @@ static FailureOr<Labels> parseTerm(TensorBuilder &tensors, StringRef term,
       continue;
     }
     if (!llvm::isAlpha(term.front()))
-      return tensors.error() << "expected letters and '...' in the equation, but "
-                            "got '"
-                         << term << "'";
+      return tensors.error()
+             << "expected letters and '...' in the equation, but "
+                "got '"
+             << term << "'";
     labels.push_back(static_cast<unsigned char>(term.front()));
     term = term.drop_front();
   }
@@ -57,7 +58,7 @@ static FailureOr<Equation> parseEquation(TensorBuilder &tensors,
   left.split(terms, ',');
   if (terms.size() != inputs.size())
     return tensors.error() << "expected an equation of " << inputs.size()
-                       << " terms, but got '" << text << "'";
+                           << " terms, but got '" << text << "'";
   Equation equation;
   size_t widest = 0;
   std::map<int, int> uses;
@@ -71,9 +72,9 @@ static FailureOr<Equation> parseEquation(TensorBuilder &tensors,
       return failure();
     if (static_cast<int64_t>(labels->size()) != input->getRank() ||
         term.count("...") > 1)
-      return tensors.error() << "term '" << term
-                         << "' does not fit an input of rank "
-                         << input->getRank();
+      return tensors.error()
+             << "term '" << term << "' does not fit an input of rank "
+             << input->getRank();
     widest = std::max(widest, ellipsis);
     for (int label : *labels)
       ++uses[label];
@@ -96,8 +97,8 @@ static FailureOr<Equation> parseEquation(TensorBuilder &tensors,
     if (!uses.count(label) ||
         llvm::is_contained(ArrayRef(equation.output).drop_front(i + 1), label))
       return tensors.error() << "expected every output label once, and in some "
-                            "term, but got '"
-                         << text << "'";
+                                "term, but got '"
+                             << text << "'";
   return equation;
 }
 
@@ -113,8 +114,7 @@ FailureOr<Tensor> pquant::einsum(TensorBuilder &tensors, StringRef text,
       if (!llvm::is_contained(loops, label))
         loops.push_back(label);
   SmallVector<SizeList> labelSizes(loops.size());
-  for (auto [labels, input] :
-       llvm::zip_equal(equation->inputs, inputs))
+  for (auto [labels, input] : llvm::zip_equal(equation->inputs, inputs))
     for (auto [label, size] : llvm::zip_equal(labels, input->sizes))
       labelSizes[llvm::find(loops, label) - loops.begin()].push_back(size);
   SizeList sizes;
@@ -129,8 +129,7 @@ FailureOr<Tensor> pquant::einsum(TensorBuilder &tensors, StringRef text,
   }
   OpBuilder &b = tensors.getBuilder();
   SmallVector<AffineMap> maps;
-  for (auto [labels, input] :
-       llvm::zip_equal(equation->inputs, inputs)) {
+  for (auto [labels, input] : llvm::zip_equal(equation->inputs, inputs)) {
     SmallVector<AffineExpr> exprs;
     for (auto [label, size] : llvm::zip_equal(labels, input->sizes)) {
       size_t loop = llvm::find(loops, label) - loops.begin();

@@ -103,8 +103,7 @@ static LogicalResult importFusedMatMul(NodeContext &ctx) {
     std::swap(order[rank - 1], order[rank - 2]);
     operand = ctx.b.transpose(operand, order);
   }
-  FailureOr<Tensor> product =
-      multiplyMatrices(ctx.b, operands[0], operands[1]);
+  FailureOr<Tensor> product = multiplyMatrices(ctx.b, operands[0], operands[1]);
   if (failed(product))
     return failure();
   ctx.setOutput(0, scale(ctx, *product, ctx.getFloat("alpha", 1)));

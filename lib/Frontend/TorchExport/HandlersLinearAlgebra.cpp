@@ -114,8 +114,8 @@ static LogicalResult importEinsum(NodeContext &ctx) {
   return ctx.setResult(einsum(ctx.b, ctx.getString("equation", ""), inputs));
 }
 
-/// Row t of `rows` [T, K] times matrix g of `matrices` [G, K, N], where g counts
-/// the ends of groups `offs` [G] that are at or before t.
+/// Row t of `rows` [T, K] times matrix g of `matrices` [G, K, N], where g
+/// counts the ends of groups `offs` [G] that are at or before t.
 static LogicalResult multiplyGroups(NodeContext &ctx, Tensor rows,
                                     Tensor matrices) {
   Tensor ends = ctx.getOptionalTensor("offs");

@@ -211,8 +211,7 @@ static LogicalResult importHistogram(NodeContext &ctx) {
   if (bins < 1 || !(low < high))
     return ctx.error() << "expected at least one interval, and a smallest "
                           "value below the largest";
-  FailureOr<Tensor> flat =
-      ctx.b.reshape(input, {ctx.b.product(input->sizes)});
+  FailureOr<Tensor> flat = ctx.b.reshape(input, {ctx.b.product(input->sizes)});
   if (failed(flat))
     return failure();
   OpBuilder &builder = ctx.b.getBuilder();
@@ -225,8 +224,8 @@ static LogicalResult importHistogram(NodeContext &ctx) {
         Value x = args[0], least = o.constant(low), most = o.constant(high);
         Value place = o.div(o.mul(o.sub(x, least), o.constant(bins)),
                             o.constant(high - low));
-        place = o.min(math::FloorOp::create(b, loc, place),
-                      o.constant(bins - 1));
+        place =
+            o.min(math::FloorOp::create(b, loc, place), o.constant(bins - 1));
         Value bin = linalg::IndexOp::create(b, loc, 0);
         bin = arith::IndexCastOp::create(b, loc, b.getI64Type(), bin);
         bin = arith::SIToFPOp::create(b, loc, element.type, bin);
