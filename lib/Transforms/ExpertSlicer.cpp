@@ -50,15 +50,17 @@ Value ExpertSlicer::slice(int64_t number) {
   rebuilt.clear();
   block = std::make_unique<Block>();
   expert = number;
+  isStack = weight.isStack;
   return rebuild(weight.tensor, weight.leading);
 }
 
 Value ExpertSlicer::rebuild(Value tensor, unsigned leading) {
-  auto [it, isNew] = rebuilt.try_emplace({tensor, leading});
+  std::pair<Value, unsigned> key(tensor, 2 * leading + isStack);
+  auto [it, isNew] = rebuilt.try_emplace(key);
   if (!isNew || rebuilt.size() > maxOps)
     return it->second;
   Value result = rebuildOp(tensor, leading);
-  rebuilt[{tensor, leading}] = result;
+  rebuilt[key] = result;
   return result;
 }
 
@@ -67,7 +69,7 @@ Value ExpertSlicer::rebuildOp(Value tensor, unsigned leading) {
   if (!op || !getSliceType(tensor, leading))
     return {};
   if (isa<arith::ConstantOp>(op))
-    return leading == 1 ? sliceConstant(tensor) : Value();
+    return isStack && leading == 1 ? sliceConstant(tensor) : Value();
   if (isa<linalg::FillOp>(op))
     return rebuildInit(tensor, leading);
   if (auto cast = dyn_cast<tensor::CastOp>(op))
@@ -120,10 +122,12 @@ Value ExpertSlicer::rebuildInit(Value init, unsigned leading) {
 
 Value ExpertSlicer::rebuildGather(linalg::GenericOp op, unsigned leading) {
   std::optional<GatherMatch> gather = matchGather(op, leading);
-  if (!gather || (index && index != gather->index))
+  if (!gather || isStack || (index && index != gather->index))
     return {};
   index = gather->index;
+  isStack = true;
   Value source = rebuild(gather->source, 1);
+  isStack = false;
   if (!source || leading == 1)
     return source;
   // 1 x .. -> 1 x 1 x ..
@@ -218,7 +222,7 @@ Value ExpertSlicer::rebuildReshape(Operation *op, unsigned leading) {
   if (keepsLeading(groups, cast<RankedTensorType>(large.getType()).getShape(),
                    leading))
     source = rebuild(op->getOperand(0), leading);
-  if (!source && !expand && leading == 1 && !groups.empty())
+  if (!source && !expand && !isStack && leading == 1 && !groups.empty())
     source = rebuild(op->getOperand(0), groups.front().size());
   if (!source)
     return {};

@@ -137,16 +137,22 @@ static FloatLinear explain(ConstantEvaluator &evaluator, LinearMatch linear) {
 /// The same for experts whose weights are stacked.
 static FloatLinear explainStacked(const StackedMatch &stacked) {
   Location loc = stacked.op->getLoc();
-  Mismatch activation, weight;
+  FloatLinear result{getLocationName(loc), "", loc,
+                     hasStackedQuantizer(stacked)};
+  Mismatch mismatch;
   std::optional<StackedRows> rows = getRows(stacked);
-  bool isRead = rows && isQuantized(rows->tensor.value, activation);
-  bool isWeight =
-      matchStackedInt8(stacked, WeightOptions(), weight).has_value();
-  std::string reason = isRead ? weight.reason : activation.reason;
-  if (!rows)
-    reason = "the rows that the experts read are not one tensor";
-  return {getLocationName(loc), reason, loc,
-          isRead || isWeight || activation.isQuantizer || weight.isQuantizer};
+  if (!rows) {
+    result.reason = "the rows that the experts read are not one tensor";
+    return result;
+  }
+  if (!isQuantized(rows->tensor.value, mismatch)) {
+    result.isQuantizedInModel |= mismatch.isQuantizer;
+  } else {
+    result.isQuantizedInModel = true;
+    matchStackedInt8(stacked, WeightOptions(), mismatch);
+  }
+  result.reason = mismatch.reason;
+  return result;
 }
 
 RaiseSummary pquant::summarizeRaising(ModuleOp module) {

@@ -171,8 +171,9 @@ bool StackedMatcher::matchOperand(Value w) {
     return false;
   unsigned leading = weight->dims.size() - 2;
   ArrayRef<int64_t> lead = ArrayRef(weight->dims).drop_back(2);
-  result.weight = {weight->value, leading};
-  if (evaluator.canEvaluate(weight->value)) {
+  bool isStack = evaluator.canEvaluate(weight->value);
+  result.weight = {weight->value, leading, isStack};
+  if (isStack) {
     if (leading != 1 || !llvm::is_contained(result.rows, lead[0]))
       return false;
     result.expertLoop = lead[0];
@@ -201,7 +202,7 @@ bool StackedMatcher::matchRead(tensor::ExtractOp extract) {
   }
   if (!matchLoops(dims))
     return false;
-  result.weight = {extract.getTensor(), 1};
+  result.weight = {extract.getTensor(), 1, /*isStack=*/true};
   result.index = getIndexTensor(op, extract, result.rows);
   ExpertSlicer slicer(result.weight);
   if (!result.index || !slicer.slice(0) || slicer.getIndex())
@@ -357,6 +358,11 @@ static TensorExpr getMatrix(const StackedMatch &match, Value slice) {
   matrix.dims.push_back(match.isTransposed ? 1 : 0);
   matrix.dims.push_back(match.isTransposed ? 0 : 1);
   return matrix;
+}
+
+bool pquant::hasStackedQuantizer(const StackedMatch &match) {
+  ExpertSlicer slicer(match.weight);
+  return hasWeightQuantizer(getMatrix(match, slicer.slice(0)));
 }
 
 /// Each step as often as there are rows.

@@ -22,8 +22,10 @@ namespace pquant {
 struct StackedWeight {
   /// E x .., with the matrices' dimensions behind; or its slices, gathered.
   Value tensor;
-  /// The leading dimensions that slices replace by 1.
+  /// The leading dimensions that slices replace by 1: those of rows, or the one
+  /// of experts.
   unsigned leading;
+  bool isStack;
 };
 
 /// Rewrites the arithmetic of a stacked weight, in a block of its own, to that
@@ -58,7 +60,9 @@ private:
 
   StackedWeight weight;
   std::unique_ptr<mlir::Block> block;
+  /// By the tensor, its leading dimensions, and whether those are experts.
   llvm::DenseMap<std::pair<Value, unsigned>, Value> rebuilt;
+  bool isStack = false;
   Value index;
   int64_t experts = 0, expert = 0;
 };
@@ -103,6 +107,9 @@ struct StackedInt8 {
 std::optional<StackedInt8> matchStackedInt8(const StackedMatch &match,
                                             const WeightOptions &options,
                                             Mismatch &mismatch);
+
+/// Whether the weights are computed by quantiser arithmetic, recognised or not.
+bool hasStackedQuantizer(const StackedMatch &match);
 
 /// The tensor that x is read from with k as its last dimension.
 struct StackedRows {

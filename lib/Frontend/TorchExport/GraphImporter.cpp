@@ -169,6 +169,15 @@ void GraphImporter::importNodes(Scope &scope) {
   }
 }
 
+/// Operators whose results are as large as a condition holds.
+static bool isSizedByData(StringRef target) {
+  return llvm::is_contained({"aten.where.default", "aten.nonzero.default",
+                             "aten.nonzero_numpy.default",
+                             "aten.masked_select.default",
+                             "aten.unique_consecutive.default"},
+                            target);
+}
+
 LogicalResult GraphImporter::importNode(Scope &scope, const Node &node) {
   if (node.target == "higher_order.wrap_with_set_grad_enabled" ||
       node.target == "higher_order.wrap_with_autocast")
@@ -188,7 +197,9 @@ LogicalResult GraphImporter::importNode(Scope &scope, const Node &node) {
       isPoisoned |= item.kind == ArgumentItem::Value &&
                     scope.poisoned.contains(item.text);
   if (!row)
-    record(node, "the operator is not supported");
+    record(node, isSizedByData(node.target)
+                     ? "the size of its result depends on the data"
+                     : "the operator is not supported");
   if (!row || isPoisoned)
     return failure();
   return importOperator(scope, node, *row, functional);
