@@ -69,7 +69,7 @@ Result pquant::multiply(const Result &a, const Result &b) {
   if (!a || !b || (a->isWeighed && b->isWeighed) || (a->base && b->base))
     return std::nullopt;
   return Chosen{a->number * b->number, a->isWeighed || b->isWeighed,
-                a->base ? a->base : b->base};
+                a->base ? a->base : b->base, a->isFlat || b->isFlat};
 }
 
 static Result add(const Result &a, const Result &b) {
@@ -246,6 +246,33 @@ Result ChoiceEvaluator::evaluateScatter(scf::ForOp op, ArrayRef<int64_t> dims) {
   return result;
 }
 
+/// (row, k) seen as (r, s, .., k).
+Result ChoiceEvaluator::evaluateSplit(tensor::ExpandShapeOp op,
+                                      const TensorExpr &root) {
+  auto groups = op.getReassociationIndices();
+  int64_t rank = root.dims.size();
+  bool isRows = !isFlat && groups.size() == 2 && groups[1].size() == 1;
+  for (int64_t i = 0; isRows && i < rank; ++i)
+    isRows = root.dims[i] == i;
+  if (!isRows)
+    return Chosen{1, false, root, isFlat};
+  isFlat = true;
+  Result result = evaluate({op.getSrc(), {0, 1}});
+  isFlat = false;
+  return result;
+}
+
+/// An index or a probability of each of (r, s, ..), seen as one of each row.
+Result ChoiceEvaluator::evaluateMerge(tensor::CollapseShapeOp op,
+                                      const TensorExpr &root) {
+  if (!isFlat || root.dims.size() != 1 || root.dims[0] != 0)
+    return Chosen{1, false, root, isFlat};
+  isFlat = false;
+  Result result = evaluate(TensorExpr::identity(op.getSrc()));
+  isFlat = true;
+  return result;
+}
+
 /// The result of one of two bodies; the condition is that of a single row.
 Result ChoiceEvaluator::evaluateIf(scf::IfOp op, const TensorExpr &root) {
   std::optional<int64_t> condition = getNumber({op.getCondition(), {}});
@@ -322,7 +349,7 @@ Result ChoiceEvaluator::evaluateArithmetic(Operation *op,
             finder.isProbabilities({compare.getRhs(), root.dims}))
           return fail("experts are chosen by comparing probabilities, of which "
                       "two may be equal");
-        return Chosen{1, false, root};
+        return Chosen{1, false, root, isFlat};
       })
       .Case([&](arith::SelectOp select) -> Result {
         std::optional<int64_t> condition =
@@ -331,7 +358,7 @@ Result ChoiceEvaluator::evaluateArithmetic(Operation *op,
           return std::nullopt;
         return operand(*condition ? 1 : 2);
       })
-      .Default([&](Operation *) { return Chosen{1, false, root}; });
+      .Default([&](Operation *) { return Chosen{1, false, root, isFlat}; });
 }
 
 Result ChoiceEvaluator::evaluate(const TensorExpr &expr) {
@@ -341,7 +368,7 @@ Result ChoiceEvaluator::evaluate(const TensorExpr &expr) {
   Operation *op = root.value.getDefiningOp();
   if (!op) {
     std::optional<TensorExpr> input = getInput(root);
-    return input ? evaluate(*input) : Result(Chosen{1, false, root});
+    return input ? evaluate(*input) : Result(Chosen{1, false, root, isFlat});
   }
   if (++steps > maxSteps)
     return std::nullopt;
@@ -376,6 +403,12 @@ Result ChoiceEvaluator::evaluate(const TensorExpr &expr) {
       })
       .Case([&](scf::ForOp loop) { return evaluateScatter(loop, root.dims); })
       .Case([&](scf::IfOp branches) { return evaluateIf(branches, root); })
+      .Case([&](tensor::ExpandShapeOp split) {
+        return evaluateSplit(split, root);
+      })
+      .Case([&](tensor::CollapseShapeOp merge) {
+        return evaluateMerge(merge, root);
+      })
       .Default(
           [&](Operation *other) { return evaluateArithmetic(other, root); });
 }

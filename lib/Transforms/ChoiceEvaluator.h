@@ -24,6 +24,8 @@ struct Chosen {
   int64_t number = 1;
   bool isWeighed = false;
   std::optional<TensorExpr> base;
+  /// Whether `base` is in the space of rows as one dimension.
+  bool isFlat = false;
 
   bool isNumber() const { return !isWeighed && !base; }
 };
@@ -43,6 +45,9 @@ public:
   int64_t expert = 0;
   /// Expressions looked at so far.
   unsigned steps = 0;
+  /// Whether the space is that of rows which a reshape has made one dimension:
+  /// (row, k) instead of (r, s, .., k).
+  bool isFlat = false;
 
 private:
   Result evaluateRouting(const TensorExpr &root, bool &isRouting);
@@ -54,6 +59,9 @@ private:
   Result evaluateSlice(mlir::tensor::ExtractSliceOp op, ArrayRef<int64_t> dims);
   Result evaluateReduction(mlir::linalg::GenericOp op, const TensorExpr &root);
   Result evaluateScatter(mlir::scf::ForOp op, ArrayRef<int64_t> dims);
+  Result evaluateSplit(mlir::tensor::ExpandShapeOp op, const TensorExpr &root);
+  Result evaluateMerge(mlir::tensor::CollapseShapeOp op,
+                       const TensorExpr &root);
   Result evaluateIf(mlir::scf::IfOp op, const TensorExpr &root);
   /// What a scalar index of a tensor access follows.
   std::optional<int64_t> getPosition(Value index, ArrayRef<int64_t> dims);

@@ -50,10 +50,15 @@ static std::optional<FeedForward> matchExpert(ChoiceEvaluator &choice,
   std::string inner;
   std::optional<FeedForward> ffn =
       matchFeedForward(*value->base, inner, [&](const TensorExpr &index) {
-        return choice.getNumber(index);
+        choice.isFlat = value->isFlat;
+        std::optional<int64_t> number = choice.getNumber(index);
+        choice.isFlat = false;
+        return number;
       });
-  if (ffn && ffn->isInt8)
+  if (ffn && ffn->isInt8) {
+    ffn->isFlat = value->isFlat;
     return ffn;
+  }
   reason = name + " is not an INT8 feed-forward layer" +
            (inner.empty() ? "" : ": " + inner);
   return std::nullopt;

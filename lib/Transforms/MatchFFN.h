@@ -31,6 +31,9 @@ struct FeedForward {
   Operation *gate, *up, *down;
   /// The one that is taken of stacks.
   int64_t expert = 0;
+  /// Whether a reshape makes one dimension of all rows before the layer, and
+  /// one takes that apart behind it: `input` is of rank 2.
+  bool isFlat = false;
 };
 
 /// The expert that an index says, when it is the same for all rows.

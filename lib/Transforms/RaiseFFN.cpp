@@ -95,12 +95,17 @@ static bool isNextOfStacks(const FeedForward &expert, const FeedForward &first,
          isWhole(first.gate) && isWhole(first.up) && isWhole(first.down);
 }
 
-/// Whether an expression is a tensor read row by row, whatever its shape.
-static bool isReadOf(const TensorExpr &expr, const TensorExpr &tensor) {
-  std::optional<TensorExpr> current = expr;
-  while (current && current->value != tensor.value)
+/// Whether a layer reads a tensor row by row, whatever its shape.
+static bool readsRowsOf(const FeedForward &ffn, const TensorExpr &tensor) {
+  std::optional<TensorExpr> current = ffn.input;
+  while (current && current->value != tensor.value) {
+    auto merge = current->value.getDefiningOp<tensor::CollapseShapeOp>();
+    if (ffn.isFlat && merge && merge.getSrc() == tensor.value)
+      return current->dims.size() == 2 && current->dims[0] == 0 &&
+             current->dims[1] == 1;
     current = current->lookThrough();
-  return current && isSameExpr(*current, tensor);
+  }
+  return !ffn.isFlat && current && isSameExpr(*current, tensor);
 }
 
 /// Whether the experts fit on one stack; `reason` says why not.
@@ -155,6 +160,11 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
     return false;
   }
   match.experts = match.choice->experts;
+  if (match.experts.front().isFlat &&
+      match.choice->router.input != match.one.input.value) {
+    reason = "the rows are reshaped, and the router reads another tensor";
+    return false;
+  }
   return checkExperts(match.experts, reason);
 }
 
@@ -178,7 +188,7 @@ matchDecoupled(ConstantEvaluator &evaluator, Value sum, std::string &reason) {
         if (!matchInt8(evaluator, match, reason))
           return false;
         const FeedForward &first = match.experts.front();
-        if (!isReadOf(first.input, one->input) ||
+        if (!readsRowsOf(first, one->input) ||
             first.quantizer != one->quantizer ||
             first.activation != one->activation || !first.gate != !one->gate) {
           reason = "the 1-bit and the INT8 branch differ in input, quantiser "
