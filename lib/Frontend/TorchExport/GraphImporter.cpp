@@ -171,11 +171,11 @@ void GraphImporter::importNodes(Scope &scope) {
 
 /// Operators whose results are as large as a condition holds.
 static bool isSizedByData(StringRef target) {
-  return llvm::is_contained({"aten.where.default", "aten.nonzero.default",
-                             "aten.nonzero_numpy.default",
-                             "aten.masked_select.default",
-                             "aten.unique_consecutive.default"},
-                            target);
+  static const StringLiteral names[] = {
+      "aten.where.default", "aten.nonzero.default",
+      "aten.nonzero_numpy.default", "aten.masked_select.default",
+      "aten.unique_consecutive.default"};
+  return llvm::is_contained(names, target);
 }
 
 LogicalResult GraphImporter::importNode(Scope &scope, const Node &node) {
