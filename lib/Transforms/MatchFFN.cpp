@@ -152,90 +152,173 @@ matchFunction(const TensorExpr &expr) {
 // Layers
 //===----------------------------------------------------------------------===//
 
-/// The linear whose result this is, element by element.
-static Operation *getLinear(const TensorExpr &expr) {
-  TensorExpr root = expr.normalized();
-  Operation *op = root.value.getDefiningOp();
-  if (!isa_and_nonnull<BinaryLinearOp, Int8LinearOp>(op))
-    return nullptr;
-  for (auto [i, dim] : llvm::enumerate(root.dims))
-    if (dim != static_cast<int64_t>(i) && dim != TensorExpr::unitDim)
-      return nullptr;
-  return op;
+namespace {
+/// A linear, and the point of the space that its result is read at.
+struct LinearRead {
+  Operation *op = nullptr;
+  SmallVector<int64_t, 4> dims;
+};
+
+/// Matches one layer; every function fills in a part of the result.
+class FeedForwardMatcher {
+public:
+  FeedForwardMatcher(GetExpertFn getExpert, std::string &reason)
+      : getExpert(getExpert), reason(reason) {}
+
+  bool match(const TensorExpr &result);
+
+  FeedForward ffn;
+
+private:
+  LinearRead getLinear(const TensorExpr &expr);
+  bool takesOneExpert(ExpertLinearOp op, ArrayRef<int64_t> dims);
+  bool matchHidden(const TensorExpr &hidden);
+  bool checkLinears();
+  bool fail(const char *why) {
+    reason = why;
+    return false;
+  }
+
+  GetExpertFn getExpert;
+  std::string &reason;
+  LinearRead gate, up, down;
+  std::optional<int64_t> expert;
+};
+} // namespace
+
+/// Whether all rows of the result take the same expert, that of the other
+/// linears, and dimensions but those of the experts are the space's.
+bool FeedForwardMatcher::takesOneExpert(ExpertLinearOp op,
+                                        ArrayRef<int64_t> dims) {
+  int64_t next = 0;
+  for (int64_t dim : dims) {
+    if (dim < 0)
+      continue;
+    if (dim < next)
+      return false;
+    next = dim + 1;
+  }
+  std::optional<int64_t> number =
+      getExpert ? getExpert({op.getIndex(),
+                             SmallVector<int64_t, 4>(dims.drop_back())})
+                : std::nullopt;
+  if (!number || (expert && expert != number))
+    return false;
+  expert = number;
+  return true;
 }
 
-/// Whether the linear has one plane (or INT8 weights), one scale, no offset.
+/// The linear whose result this is, element by element.
+LinearRead FeedForwardMatcher::getLinear(const TensorExpr &expr) {
+  TensorExpr root = expr.normalized();
+  Operation *op = root.value.getDefiningOp();
+  if (auto stacked = dyn_cast_or_null<ExpertLinearOp>(op))
+    return takesOneExpert(stacked, root.dims) ? LinearRead{op, root.dims}
+                                              : LinearRead();
+  if (!isa_and_nonnull<BinaryLinearOp, Int8LinearOp>(op))
+    return {};
+  for (auto [i, dim] : llvm::enumerate(root.dims))
+    if (dim != static_cast<int64_t>(i) && dim != TensorExpr::unitDim)
+      return {};
+  return {op, root.dims};
+}
+
+/// Whether the linear has one plane (or INT8 weights), no offset, and one scale
+/// for a matrix.
 static bool isPlain(Operation *op) {
   if (auto binary = dyn_cast<BinaryLinearOp>(op))
     return binary.getPlanes().size() == 1 && !binary.getOffset() &&
            cast<RankedTensorType>(binary.getScales()[0].getType())
                    .getNumElements() == 1;
+  if (auto stacked = dyn_cast<ExpertLinearOp>(op))
+    return stacked.getWeightScale().getType().getDimSize(1) == 1;
   return cast<Int8LinearOp>(op).getWeightScale().getType().getNumElements() ==
          1;
 }
 
-/// The quantisation that a linear reads.
-static QuantizeOp getQuantize(Operation *linear) {
-  auto quantize = linear->getOperand(0).getDefiningOp<QuantizeOp>();
-  return quantize && linear->getOperand(1) == quantize.getScale() ? quantize
-                                                                  : nullptr;
+namespace {
+/// The rows that a quantisation reads.
+struct QuantizeRead {
+  QuantizeOp op;
+  TensorExpr input;
+};
+} // namespace
+
+/// What a linear reads.
+static QuantizeRead getQuantize(const LinearRead &linear) {
+  TensorExpr values{linear.op->getOperand(0), linear.dims};
+  TensorExpr scale{linear.op->getOperand(1), linear.dims};
+  scale.dims.pop_back();
+  values = values.normalized();
+  scale = scale.normalized();
+  auto op = values.value.getDefiningOp<QuantizeOp>();
+  if (!op || scale.value != op.getScale() ||
+      ArrayRef(values.dims).drop_back() != ArrayRef(scale.dims))
+    return {};
+  return {op, {op.getInput(), values.dims}};
 }
 
 /// Fills in gate, up and the activation of `hidden`.
-static bool matchHidden(const TensorExpr &hidden, FeedForward &ffn) {
+bool FeedForwardMatcher::matchHidden(const TensorExpr &hidden) {
   bool isGated = matchCommutative<arith::MulFOp>(
-      hidden, [&](const TensorExpr &activated, const TensorExpr &up) {
+      hidden, [&](const TensorExpr &activated, const TensorExpr &other) {
         auto function = matchFunction(activated);
-        ffn.up = getLinear(up);
-        ffn.gate = function ? getLinear(function->second) : nullptr;
+        up = getLinear(other);
+        gate = function ? getLinear(function->second) : LinearRead();
         if (function)
           ffn.activation = function->first;
-        return ffn.gate && ffn.up;
+        return gate.op && up.op;
       });
   if (isGated)
     return true;
   auto function = matchFunction(hidden);
   if (!function)
     return false;
-  ffn.gate = nullptr;
+  gate = LinearRead();
   ffn.activation = function->first;
-  ffn.up = getLinear(function->second);
-  return ffn.up != nullptr;
+  up = getLinear(function->second);
+  return up.op != nullptr;
+}
+
+/// Whether the linears are of one kind.
+bool FeedForwardMatcher::checkLinears() {
+  for (Operation *linear : {ffn.down, ffn.up, ffn.gate}) {
+    if (!linear)
+      continue;
+    if (linear->getName() != ffn.down->getName())
+      return fail("a branch mixes 1-bit and INT8 linears");
+    if (!isPlain(linear))
+      return fail("a linear of a branch has more than one scale or plane");
+  }
+  return true;
+}
+
+bool FeedForwardMatcher::match(const TensorExpr &result) {
+  down = getLinear(result);
+  QuantizeRead hidden = down.op ? getQuantize(down) : QuantizeRead();
+  if (!hidden.op || !matchHidden(hidden.input))
+    return false;
+  ffn.isInt8 = !isa<BinaryLinearOp>(down.op);
+  ffn.gate = gate.op;
+  ffn.up = up.op;
+  ffn.down = down.op;
+  ffn.expert = expert.value_or(0);
+  if (!checkLinears())
+    return false;
+  QuantizeRead read = getQuantize(up);
+  QuantizeRead other = gate.op ? getQuantize(gate) : read;
+  if (!read.op || read.op != other.op || read.input.dims != other.input.dims)
+    return fail("gate and up read different activations");
+  if (read.op.getQuantizer() != hidden.op.getQuantizer())
+    return fail("the hidden vector is quantised in another way than the input");
+  ffn.input = read.input;
+  ffn.quantizer = read.op.getQuantizer();
+  return true;
 }
 
 std::optional<FeedForward> pquant::matchFeedForward(const TensorExpr &result,
-                                                    std::string &reason) {
-  FeedForward ffn;
-  ffn.down = getLinear(result);
-  QuantizeOp hidden = ffn.down ? getQuantize(ffn.down) : nullptr;
-  if (!hidden)
-    return std::nullopt;
-  ffn.isInt8 = isa<Int8LinearOp>(ffn.down);
-  if (!matchHidden(TensorExpr::identity(hidden.getInput()), ffn))
-    return std::nullopt;
-  SmallVector<Operation *, 3> linears{ffn.down, ffn.up};
-  if (ffn.gate)
-    linears.push_back(ffn.gate);
-  for (Operation *linear : linears) {
-    if (isa<Int8LinearOp>(linear) != ffn.isInt8) {
-      reason = "a branch mixes 1-bit and INT8 linears";
-      return std::nullopt;
-    }
-    if (!isPlain(linear)) {
-      reason = "a linear of a branch has more than one scale or plane";
-      return std::nullopt;
-    }
-  }
-  QuantizeOp input = getQuantize(ffn.up);
-  if (!input || (ffn.gate && getQuantize(ffn.gate) != input)) {
-    reason = "gate and up read different activations";
-    return std::nullopt;
-  }
-  if (input.getQuantizer() != hidden.getQuantizer()) {
-    reason = "the hidden vector is quantised in another way than the input";
-    return std::nullopt;
-  }
-  ffn.input = input.getInput();
-  ffn.quantizer = input.getQuantizer();
-  return ffn;
+                                                    std::string &reason,
+                                                    GetExpertFn getExpert) {
+  FeedForwardMatcher matcher(getExpert, reason);
+  return matcher.match(result) ? std::optional(matcher.ffn) : std::nullopt;
 }

@@ -23,17 +23,28 @@ namespace pquant {
 /// one kind, each with one scale for the whole matrix.
 struct FeedForward {
   bool isInt8;
-  Value input;
+  TensorExpr input;
   QuantizerAttr quantizer;
   Activation activation;
-  /// `pquant.binary_linear` or `pquant.int8_linear` ops; `gate` may be null.
+  /// `pquant.binary_linear`, `pquant.int8_linear` or `pquant.expert_linear`
+  /// ops; `gate` may be null.
   Operation *gate, *up, *down;
+  /// The one that is taken of stacks.
+  int64_t expert = 0;
+  /// Whether a reshape makes one dimension of all rows before the layer, and
+  /// one takes that apart behind it: `input` is of rank 2.
+  bool isFlat = false;
 };
 
+/// The expert that an index says, when it is the same for all rows.
+using GetExpertFn = function_ref<std::optional<int64_t>(const TensorExpr &)>;
+
 /// Recognises a feed-forward layer by its result; `reason` says what is in the
-/// way when the result is that of a linear.
+/// way when the result is that of a linear. Without `getExpert` linears with
+/// stacked weights are none.
 std::optional<FeedForward> matchFeedForward(const TensorExpr &result,
-                                            std::string &reason);
+                                            std::string &reason,
+                                            GetExpertFn getExpert = nullptr);
 
 /// `argmax` and `max` of `softmax(x W)` over the experts.
 struct Router {
@@ -41,14 +52,14 @@ struct Router {
   /// H x E or E x H constant, as element (e, h) in the space of E x H.
   TensorExpr weight;
   int64_t experts, width;
-  Location loc;
+  mlir::linalg::SoftmaxOp probabilities;
 };
 
 /// One of E results, chosen for each row by a router and multiplied with its
 /// probability.
 struct RoutedChoice {
-  /// The E candidates, in the space of the result.
-  SmallVector<TensorExpr> experts;
+  /// The E candidates: INT8 layers.
+  SmallVector<FeedForward> experts;
   Router router;
 };
 
@@ -57,6 +68,10 @@ struct RoutedChoice {
 std::optional<RoutedChoice>
 matchRoutedChoice(ConstantEvaluator &constants, const TensorExpr &expr,
                   const std::optional<TensorExpr> &factor, std::string &reason);
+
+/// Whether the condition of an assertion, that something holds for all rows,
+/// does so whatever experts a `pquant.route` chooses for them.
+bool holdsForAllExperts(ConstantEvaluator &constants, Value condition);
 
 } // namespace pquant
 

@@ -9,7 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "MatchQuantizers.h"
+#include "MatchStacked.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
 #include "pquant/Transforms/RaiseSummary.h"
@@ -18,23 +18,28 @@ using namespace pquant;
 using namespace mlir;
 using pquant::TensorExpr;
 
-/// Whether the body is `out + a * b`.
-static bool isMultiplyAdd(Block *body) {
-  Value a = body->getArgument(0), b = body->getArgument(1);
-  Value accumulator = body->getArgument(2);
+std::optional<std::pair<Value, Value>> pquant::matchMultiplyAdd(Block *body) {
+  Value sum = body->getArguments().back();
   auto add =
       body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
-  if (!add)
-    return false;
-  Value product = add.getLhs() == accumulator   ? add.getRhs()
-                  : add.getRhs() == accumulator ? add.getLhs()
-                                                : Value();
-  auto mul = product ? product.getDefiningOp<arith::MulFOp>() : nullptr;
-  return mul && ((mul.getLhs() == a && mul.getRhs() == b) ||
-                 (mul.getLhs() == b && mul.getRhs() == a));
+  if (!add || (add.getLhs() != sum && add.getRhs() != sum))
+    return std::nullopt;
+  Value product = add.getLhs() == sum ? add.getRhs() : add.getLhs();
+  auto mul = product.getDefiningOp<arith::MulFOp>();
+  if (!mul)
+    return std::nullopt;
+  return std::pair(mul.getLhs(), mul.getRhs());
 }
 
-static bool startsFromZero(linalg::GenericOp op) {
+/// Whether the body is `out + a * b`.
+static bool isMultiplyAdd(Block *body) {
+  auto factors = matchMultiplyAdd(body);
+  Value a = body->getArgument(0), b = body->getArgument(1);
+  return factors &&
+         (*factors == std::pair(a, b) || *factors == std::pair(b, a));
+}
+
+bool pquant::startsFromZero(linalg::GenericOp op) {
   Value init = op.getDpsInits()[0];
   if (auto fill = init.getDefiningOp<linalg::FillOp>())
     return matchPattern(fill.getInputs()[0], m_AnyZeroFloat());
@@ -129,6 +134,27 @@ static FloatLinear explain(ConstantEvaluator &evaluator, LinearMatch linear) {
   return result;
 }
 
+/// The same for experts whose weights are stacked.
+static FloatLinear explainStacked(const StackedMatch &stacked) {
+  Location loc = stacked.op->getLoc();
+  FloatLinear result{getLocationName(loc), "", loc,
+                     hasStackedQuantizer(stacked)};
+  Mismatch mismatch;
+  std::optional<StackedRows> rows = getRows(stacked);
+  if (!rows) {
+    result.reason = "the rows that the experts read are not one tensor";
+    return result;
+  }
+  if (!isQuantized(rows->tensor.value, mismatch)) {
+    result.isQuantizedInModel |= mismatch.isQuantizer;
+  } else {
+    result.isQuantizedInModel = true;
+    matchStackedInt8(stacked, WeightOptions(), mismatch);
+  }
+  result.reason = mismatch.reason;
+  return result;
+}
+
 RaiseSummary pquant::summarizeRaising(ModuleOp module) {
   RaiseSummary summary;
   ConstantEvaluator evaluator;
@@ -153,6 +179,13 @@ RaiseSummary pquant::summarizeRaising(ModuleOp module) {
     } else if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
       if (auto linear = matchLinear(evaluator, generic))
         summary.floats.push_back(explain(evaluator, *linear));
+      else if (auto stacked = matchStacked(evaluator, generic))
+        summary.floats.push_back(explainStacked(*stacked));
+      else if (looksStacked(evaluator, generic))
+        summary.floats.push_back(
+            {getLocationName(generic.getLoc()),
+             "the weights are not one matrix of a stack for each row",
+             generic.getLoc(), true});
     }
   });
   return summary;

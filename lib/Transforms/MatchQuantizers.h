@@ -42,6 +42,9 @@ struct ActivationMatch {
 std::optional<ActivationMatch> matchActivation(Value tensor,
                                                Mismatch &mismatch);
 
+/// Whether rows are quantised, perhaps before a reshape that keeps them.
+bool isQuantized(Value activation, Mismatch &mismatch);
+
 /// A weight matrix of N x K.
 struct WeightMatch {
   enum class Kind { Binary, Ternary, Int8 };
@@ -85,6 +88,11 @@ struct LinearMatch {
   TensorExpr weight;
   int64_t rows, columns;
 };
+
+/// The two factors of a body that yields `sum + a * b`.
+std::optional<std::pair<Value, Value>> matchMultiplyAdd(Block *body);
+/// Whether a sum starts from zero.
+bool startsFromZero(mlir::linalg::GenericOp op);
 
 /// Recognises `y[.., n] = sum_k x[.., k] * W(n, k)`, W of rank 2 made of
 /// constants, x not; the sum starts from zero.

@@ -127,9 +127,9 @@ std::optional<TensorExpr> pquant::matchRank(const TensorExpr &expr) {
 // Routers
 //===----------------------------------------------------------------------===//
 
-/// Whether the leading dimensions of the expression are those of the space.
-static bool isRowOf(const TensorExpr &expr) {
-  for (auto [i, dim] : llvm::enumerate(ArrayRef(expr.dims).drop_back()))
+/// Whether the dimensions are the leading ones of the space.
+static bool isRowOf(ArrayRef<int64_t> dims) {
+  for (auto [i, dim] : llvm::enumerate(dims))
     if (dim != static_cast<int64_t>(i) && dim != TensorExpr::unitDim)
       return false;
   return true;
@@ -138,20 +138,34 @@ static bool isRowOf(const TensorExpr &expr) {
 bool RouterFinder::isProbabilities(const TensorExpr &row) {
   TensorExpr root = row.normalized();
   auto op = root.value.getDefiningOp<linalg::SoftmaxOp>();
-  if (!op || !isRowOf(root) ||
+  if (!op || !isRowOf(ArrayRef(root.dims).drop_back()) ||
       op.getDimension() + 1 != static_cast<uint64_t>(root.dims.size()))
     return false;
   if (router)
-    return op->getResult(0) == softmax;
+    return op == router->probabilities;
   auto product = op.getInput().getDefiningOp<linalg::GenericOp>();
   auto linear =
       product ? matchLinear(constants, product) : std::optional<LinearMatch>();
-  if (!linear)
+  if (!linear || route)
     return false;
-  softmax = op->getResult(0);
   router = Router{linear->activation, linear->weight, linear->rows,
-                  linear->columns, product.getLoc()};
+                  linear->columns, op};
   return true;
+}
+
+bool RouterFinder::isRouted(const TensorExpr &result) {
+  TensorExpr root = result.normalized();
+  auto op = root.value.getDefiningOp<RouteOp>();
+  if (!op || router || (route && op != route) || !isRowOf(root.dims))
+    return false;
+  route = op;
+  return true;
+}
+
+int64_t RouterFinder::getExperts() const {
+  if (route)
+    return RouteOp(route).getWeight().getType().getDimSize(0);
+  return router ? router->experts : 0;
 }
 
 //===----------------------------------------------------------------------===//

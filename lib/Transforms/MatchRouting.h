@@ -37,14 +37,16 @@ public:
   /// Whether `row` is an element of the probabilities of the router, at any
   /// position of their last dimension. The first ones asked for are taken.
   bool isProbabilities(const TensorExpr &row);
+  /// The same for a router that is raised; `result` is one of its results.
+  bool isRouted(const TensorExpr &result);
 
   const std::optional<Router> &getRouter() const { return router; }
-  int64_t getExperts() const { return router ? router->experts : 0; }
+  int64_t getExperts() const;
 
 private:
   ConstantEvaluator &constants;
   std::optional<Router> router;
-  Value softmax;
+  RouteOp route;
 };
 
 /// `init` with `update` at `index` of dimension `axis`, for every row.

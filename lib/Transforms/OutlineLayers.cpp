@@ -1,4 +1,4 @@
-//===- OutlineLayers.cpp - Identical layers become one function ------------===//
+//===- OutlineLayers.cpp - Identical layers become one function -----------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,16 +6,16 @@
 //===----------------------------------------------------------------------===//
 //
 // Finds the run of operations in a function's body that repeats with a fixed
-// period (the blocks of a decoder) and replaces each repetition by a call of one
-// private function. Constants that differ, and every other value from outside,
-// become arguments, so repetitions may differ in their weights only. Compile
-// time and code size then do not grow with the depth of a model.
+// period (the blocks of a decoder) and replaces each repetition by a call of
+// one private function. Constants that differ, and every other value from
+// outside, become arguments, so repetitions may differ in their weights only.
+// Compile time and code size then do not grow with the depth of a model.
 //
-// Two operations are of the same class when they are equal but for locations and
-// the values they use: their operands, and what their regions take from outside.
-// A window of p operations repeats c times when the classes agree and every value
-// used is defined at the same place of its own window in all of them, or outside
-// in all of them.
+// Two operations are of the same class when they are equal but for locations
+// and the values they use: their operands, and what their regions take from
+// outside. A window of p operations repeats c times when the classes agree and
+// every value used is defined at the same place of its own window in all of
+// them, or outside in all of them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -69,8 +69,8 @@ private:
     return it == position.end() ? std::nullopt
                                 : std::optional<size_t>(it->second);
   }
-  /// Where the value of use `number` of operation `i` is defined within the window
-  /// that starts at `start`; nullopt when outside.
+  /// Where the value of use `number` of operation `i` is defined within the
+  /// window that starts at `start`; nullopt when outside.
   std::optional<Interface::Slot> definedIn(size_t start, size_t period,
                                            size_t i, unsigned number) const;
 
@@ -80,17 +80,18 @@ private:
   DenseMap<Operation *, size_t> position;
 };
 
-struct OutlineLayersPass : pquant::impl::OutlineLayersPassBase<OutlineLayersPass> {
+struct OutlineLayersPass
+    : pquant::impl::OutlineLayersPassBase<OutlineLayersPass> {
   using OutlineLayersPassBase::OutlineLayersPassBase;
   void runOnOperation() override;
 };
 } // namespace
 
-/// Where an operation uses values from outside itself: its operands, then what its
-/// regions take.
+/// Where an operation uses values from outside itself: its operands, then what
+/// its regions take.
 static SmallVector<OpOperand *> findUses(Operation *op) {
-  SmallVector<OpOperand *> uses =
-      llvm::map_to_vector(op->getOpOperands(), [](OpOperand &use) { return &use; });
+  SmallVector<OpOperand *> uses = llvm::map_to_vector(
+      op->getOpOperands(), [](OpOperand &use) { return &use; });
   op->walk<WalkOrder::PreOrder>([&](Operation *nested) {
     if (nested == op)
       return;
@@ -195,7 +196,8 @@ Sequence::getInterface(const Repetition &repetition) const {
   };
   for (size_t t = 0; t < repetition.period; ++t) {
     Operation *first = operations[repetition.start + t];
-    for (unsigned k = 0, end = uses[repetition.start + t].size(); k < end; ++k) {
+    for (unsigned k = 0, end = uses[repetition.start + t].size(); k < end;
+         ++k) {
       auto where = [&](size_t w) {
         size_t start = repetition.start + w * repetition.period;
         return definedIn(start, repetition.period, start + t, k);
@@ -258,7 +260,8 @@ Repetition Sequence::findLongest(size_t minPeriod) const {
 static void sinkConstants(Operation *op) {
   for (OpOperand *use : findUses(op)) {
     Operation *def = use->get().getDefiningOp();
-    if (use->getOwner() == op || !def || !def->hasTrait<OpTrait::ConstantLike>())
+    if (use->getOwner() == op || !def ||
+        !def->hasTrait<OpTrait::ConstantLike>())
       continue;
     OpBuilder builder(use->getOwner());
     use->set(builder.clone(*def)->getResult(0));
@@ -281,8 +284,7 @@ chooseRotation(const Sequence &sequence, const Repetition &found) {
       if (failed(interface) || interface->results.empty())
         continue;
       size_t cost = interface->results.size() * 8 +
-                    interface->arguments.size() +
-                    lost * candidate.period / 2;
+                    interface->arguments.size() + lost * candidate.period / 2;
       if (!best || cost < bestCost) {
         best = {candidate, *interface};
         bestCost = cost;
@@ -304,11 +306,12 @@ static func::FuncOp buildLayer(const Sequence &sequence,
             ->get()
             .getType());
   for (auto [t, r] : interface.results)
-    results.push_back(sequence.at(repetition.start + t)->getResult(r).getType());
+    results.push_back(
+        sequence.at(repetition.start + t)->getResult(r).getType());
   OpBuilder builder(parent);
-  auto layer = func::FuncOp::create(
-      builder, sequence.at(repetition.start)->getLoc(), "layer",
-      builder.getFunctionType(inputs, results));
+  auto layer =
+      func::FuncOp::create(builder, sequence.at(repetition.start)->getLoc(),
+                           "layer", builder.getFunctionType(inputs, results));
   layer.setPrivate();
   Block *body = layer.addEntryBlock();
   builder.setInsertionPointToStart(body);
@@ -334,8 +337,8 @@ static func::FuncOp buildLayer(const Sequence &sequence,
   }
   SmallVector<Value> returned;
   for (auto [t, r] : interface.results)
-    returned.push_back(mapping.lookup(
-        sequence.at(repetition.start + t)->getResult(r)));
+    returned.push_back(
+        mapping.lookup(sequence.at(repetition.start + t)->getResult(r)));
   func::ReturnOp::create(builder, layer.getLoc(), returned);
   return layer;
 }
@@ -353,8 +356,7 @@ static void replaceWindows(const Sequence &sequence,
     for (const auto &slots : interface.arguments)
       arguments.push_back(
           sequence.getUses(start + slots[0].first)[slots[0].second]->get());
-    auto call =
-        func::CallOp::create(builder, last->getLoc(), layer, arguments);
+    auto call = func::CallOp::create(builder, last->getLoc(), layer, arguments);
     for (auto [number, slot] : llvm::enumerate(interface.results))
       sequence.at(start + slot.first)
           ->getResult(slot.second)
@@ -398,7 +400,12 @@ static void cloneDestinations(Block &block) {
     if (!isDestination(&op))
       continue;
     for (OpOperand &use : llvm::make_early_inc_range(op.getUses())) {
-      OpBuilder builder(block.findAncestorOpInBlock(*use.getOwner()));
+      // Beside its user, also in a branch: copies that stood together in front
+      // of it would be a layer of their own.
+      Operation *user = use.getOwner();
+      while (isa<linalg::LinalgOp>(user->getParentOp()))
+        user = user->getParentOp();
+      OpBuilder builder(user);
       use.set(builder.clone(op)->getResult(0));
     }
     op.erase();
@@ -415,9 +422,8 @@ static DenseMap<Operation *, unsigned> computeDepths(Block &block) {
         if (Operation *def = operand.getDefiningOp())
           depth = std::max(depth, depths.lookup(def));
     });
-    depths[&op] =
-        depth + isa<pqk::BinaryLinearOp, pqk::Int8LinearOp,
-                    pqk::ExpertLinearOp, pqk::FloatLinearOp>(op);
+    depths[&op] = depth + isa<pqk::BinaryLinearOp, pqk::Int8LinearOp,
+                              pqk::ExpertLinearOp, pqk::FloatLinearOp>(op);
   }
   return depths;
 }

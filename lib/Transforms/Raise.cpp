@@ -15,7 +15,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "MatchQuantizers.h"
+#include "LinearRaiser.h"
 #include "RaiseFFN.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Transforms/Passes.h"
@@ -37,36 +37,6 @@ namespace pquant {
 using namespace pquant;
 using namespace mlir;
 using pquant::TensorExpr;
-
-namespace {
-/// Raises the linears of one module.
-class LinearRaiser {
-public:
-  LinearRaiser(MLIRContext *context, const WeightOptions &options)
-      : rewriter(context), options(options) {}
-
-  /// Fails after an error was emitted.
-  LogicalResult raise(linalg::GenericOp op);
-
-private:
-  /// The INT8 rows and their steps.
-  struct Quantized {
-    Value values, scale;
-  };
-  std::optional<Quantized> quantize(Value activation, Mismatch &mismatch);
-  Quantized getQuantized(const ActivationMatch &match, Location loc);
-  Value createLinear(Location loc, const Quantized &input, WeightMatch weight,
-                     StringRef name);
-  Value makeConstant(Location loc, ElementsAttr attr) {
-    return arith::ConstantOp::create(rewriter, loc, cast<TypedAttr>(attr));
-  }
-
-  IRRewriter rewriter;
-  WeightOptions options;
-  /// One quantisation for all linears that read the same rows.
-  llvm::DenseMap<std::pair<Value, Attribute>, QuantizeOp> quantizations;
-};
-} // namespace
 
 /// A reshape that keeps the last dimension as it is.
 static bool keepsRows(Operation *reshape) {
@@ -104,6 +74,10 @@ static Value applyReshape(OpBuilder &builder, Operation *reshape, Value value,
   }
   return tensor::ExpandShapeOp::create(builder, reshape->getLoc(), resultType,
                                        value, groups, sizes);
+}
+
+Value LinearRaiser::makeConstant(Location loc, ElementsAttr attr) {
+  return arith::ConstantOp::create(rewriter, loc, cast<TypedAttr>(attr));
 }
 
 LinearRaiser::Quantized LinearRaiser::getQuantized(const ActivationMatch &match,
@@ -173,32 +147,46 @@ Value LinearRaiser::createLinear(Location loc, const Quantized &input,
                                 planes, planeScales, /*offset=*/Value());
 }
 
+void pquant::emitSnapRemark(Operation *op, float deviation) {
+  op->emitRemark("weights snapped to their grid: they were off by up to ")
+      << llvm::formatv("{0:e1}", deviation).str() << " steps";
+}
+
+bool pquant::isQuantized(Value activation, Mismatch &mismatch) {
+  while (!matchActivation(activation, mismatch)) {
+    if (!keepsRows(activation.getDefiningOp()))
+      return false;
+    activation = activation.getDefiningOp()->getOperand(0);
+  }
+  return true;
+}
+
 LogicalResult LinearRaiser::raise(linalg::GenericOp op) {
   // The evaluator lives for one linear: what it knows dies with the IR.
   ConstantEvaluator evaluator;
-  std::optional<LinearMatch> linear = matchLinear(evaluator, op);
-  if (!linear)
-    return success();
+  if (std::optional<LinearMatch> linear = matchLinear(evaluator, op))
+    return raiseLinear(evaluator, *linear);
+  std::optional<StackedMatch> stacked = matchStacked(evaluator, op);
+  return stacked ? raiseStacked(*stacked) : success();
+}
+
+LogicalResult LinearRaiser::raiseLinear(ConstantEvaluator &evaluator,
+                                        const LinearMatch &linear) {
+  linalg::GenericOp op = linear.op;
   Mismatch mismatch;
   // The weight last: it is the one that costs time.
-  Value probe = linear->activation;
-  while (!matchActivation(probe, mismatch)) {
-    if (!keepsRows(probe.getDefiningOp()))
-      return success();
-    probe = probe.getDefiningOp()->getOperand(0);
-  }
-  std::optional<WeightMatch> weight =
-      matchWeight(evaluator, linear->weight, linear->rows, linear->columns,
-                  options, mismatch);
+  if (!isQuantized(linear.activation, mismatch))
+    return success();
+  std::optional<WeightMatch> weight = matchWeight(
+      evaluator, linear.weight, linear.rows, linear.columns, options, mismatch);
   if (!weight)
     return mismatch.isError ? op.emitError(mismatch.reason) : success();
   if (weight->deviation > 0)
-    op.emitRemark("weights snapped to their grid: they were off by up to ")
-        << llvm::formatv("{0:e1}", weight->deviation).str() << " steps";
+    emitSnapRemark(op, weight->deviation);
 
   rewriter.setInsertionPoint(op);
-  std::string name = getWeightName(linear->weight.value);
-  std::optional<Quantized> input = quantize(linear->activation, mismatch);
+  std::string name = getWeightName(linear.weight.value);
+  std::optional<Quantized> input = quantize(linear.activation, mismatch);
   Value result = createLinear(op.getLoc(), *input, std::move(*weight), name);
   Type type = op.getResultTypes()[0];
   if (result.getType() != type)

@@ -14,8 +14,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "RaiseFFN.h"
-#include "MatchFFN.h"
+#include "MatchRouting.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Remarks.h"
@@ -81,17 +82,53 @@ static std::optional<Term> splitTerm(const TensorExpr &expr, int64_t rank) {
 // Matching
 //===----------------------------------------------------------------------===//
 
+/// Whether an expert is the one at `position` of the same stacks as the first.
+static bool isNextOfStacks(const FeedForward &expert, const FeedForward &first,
+                           int64_t position, int64_t experts) {
+  auto isWhole = [&](Operation *linear) {
+    return !linear ||
+           cast<ExpertLinearOp>(linear).getWeight().getType().getDimSize(0) ==
+               experts;
+  };
+  return expert.expert == position && expert.gate == first.gate &&
+         expert.up == first.up && expert.down == first.down &&
+         isWhole(first.gate) && isWhole(first.up) && isWhole(first.down);
+}
+
+/// Whether a layer reads a tensor row by row, whatever its shape.
+static bool readsRowsOf(const FeedForward &ffn, const TensorExpr &tensor) {
+  std::optional<TensorExpr> current = ffn.input;
+  while (current && current->value != tensor.value) {
+    auto merge = current->value.getDefiningOp<tensor::CollapseShapeOp>();
+    if (ffn.isFlat && merge && merge.getSrc() == tensor.value)
+      return current->dims.size() == 2 && current->dims[0] == 0 &&
+             current->dims[1] == 1;
+    current = current->lookThrough();
+  }
+  return !ffn.isFlat && current && isSameExpr(*current, tensor);
+}
+
 /// Whether the experts fit on one stack; `reason` says why not.
 static bool checkExperts(ArrayRef<FeedForward> experts, std::string &reason) {
   const FeedForward &first = experts.front();
   for (auto [i, expert] : llvm::enumerate(experts)) {
-    bool isSame =
-        expert.input == first.input && expert.quantizer == first.quantizer &&
-        expert.activation == first.activation && !expert.gate == !first.gate;
+    bool isSame = isSameExpr(expert.input, first.input) &&
+                  expert.quantizer == first.quantizer &&
+                  expert.activation == first.activation &&
+                  !expert.gate == !first.gate;
     if (!isSame) {
       reason = "expert " + std::to_string(i) +
                " reads another input or has another form than expert 0";
       return false;
+    }
+    if (isa<ExpertLinearOp>(first.up)) {
+      if (!isNextOfStacks(expert, first, i, experts.size())) {
+        reason = "expert " + std::to_string(i) +
+                 " is not that of the same stacks of " +
+                 std::to_string(experts.size());
+        return false;
+      }
+      continue;
     }
     auto getType = [](const FeedForward &ffn) {
       return cast<Int8LinearOp>(ffn.up).getWeight().getType();
@@ -118,16 +155,15 @@ static bool matchInt8(ConstantEvaluator &evaluator, DecoupledMatch &match,
       matchRoutedChoice(evaluator, match.int8.base, match.int8.row, reason);
   if (!match.choice)
     return false;
-  for (auto [i, expert] : llvm::enumerate(match.choice->experts)) {
-    std::string inner;
-    std::optional<FeedForward> ffn = matchFeedForward(expert, inner);
-    if (!ffn || !ffn->isInt8) {
-      reason = "expert " + std::to_string(i) +
-               " is not an INT8 feed-forward layer" +
-               (inner.empty() ? "" : ": " + inner);
-      return false;
-    }
-    match.experts.push_back(*ffn);
+  if (match.choice->router.input.getType() != match.one.input.value.getType()) {
+    reason = "the router reads other rows than the 1-bit branch";
+    return false;
+  }
+  match.experts = match.choice->experts;
+  if (match.experts.front().isFlat &&
+      match.choice->router.input != match.one.input.value) {
+    reason = "the rows are reshaped, and the router reads another tensor";
+    return false;
   }
   return checkExperts(match.experts, reason);
 }
@@ -152,7 +188,8 @@ matchDecoupled(ConstantEvaluator &evaluator, Value sum, std::string &reason) {
         if (!matchInt8(evaluator, match, reason))
           return false;
         const FeedForward &first = match.experts.front();
-        if (first.input != one->input || first.quantizer != one->quantizer ||
+        if (!readsRowsOf(first, one->input) ||
+            first.quantizer != one->quantizer ||
             first.activation != one->activation || !first.gate != !one->gate) {
           reason = "the 1-bit and the INT8 branch differ in input, quantiser "
                    "or form";
@@ -178,6 +215,9 @@ public:
   FailureOr<Value> build(ConstantEvaluator &evaluator,
                          const DecoupledMatch &match);
 
+  /// The router that was built, if one was.
+  RouteOp route;
+
 private:
   Value makeConstant(ElementsAttr attr) {
     return arith::ConstantOp::create(builder, loc, cast<TypedAttr>(attr));
@@ -186,8 +226,7 @@ private:
   Value getBinaryScale(Operation *linear);
   /// The weights and scales of one linear of all experts.
   std::pair<Value, Value> stack(ArrayRef<Operation *> linears);
-  FailureOr<RouteOp> createRoute(ConstantEvaluator &evaluator,
-                                 const Router &router);
+  LogicalResult createRoute(ConstantEvaluator &evaluator, const Router &router);
 
   OpBuilder &builder;
   Location loc;
@@ -224,15 +263,12 @@ Value DecoupledBuilder::getBinaryScale(Operation *linear) {
       builder, loc, type, scale, ArrayRef<ReassociationIndices>{{0, 1}});
 }
 
-/// The same constant as the only matrix of a stack, without a copy.
-static ElementsAttr asStack(ElementsAttr attr) {
-  auto type = cast<RankedTensorType>(attr.getShapedType());
-  SmallVector<int64_t> shape{1};
-  llvm::append_range(shape, type.getShape());
-  auto stackType = RankedTensorType::get(shape, type.getElementType());
+/// The same constant in another shape, without a copy.
+static ElementsAttr reshape(ElementsAttr attr, ArrayRef<int64_t> shape) {
+  auto type = RankedTensorType::get(shape, attr.getElementType());
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(attr))
-    return DenseResourceElementsAttr::get(stackType, resource.getRawHandle());
-  return cast<DenseElementsAttr>(attr).reshape(stackType);
+    return DenseResourceElementsAttr::get(type, resource.getRawHandle());
+  return cast<DenseElementsAttr>(attr).reshape(type);
 }
 
 /// One constant that holds the elements of all.
@@ -260,27 +296,33 @@ static ElementsAttr concatenate(ArrayRef<ElementsAttr> attrs,
 std::pair<Value, Value> DecoupledBuilder::stack(ArrayRef<Operation *> linears) {
   if (!linears.front())
     return {};
+  int64_t experts = linears.size();
+  if (auto stacked = dyn_cast<ExpertLinearOp>(linears.front()))
+    return {
+        stacked.getWeight(),
+        makeConstant(reshape(getConstant(stacked.getWeightScale()), experts))};
   SmallVector<ElementsAttr> weights, scales;
   for (Operation *linear : linears) {
     weights.push_back(getConstant(cast<Int8LinearOp>(linear).getWeight()));
     scales.push_back(getConstant(cast<Int8LinearOp>(linear).getWeightScale()));
   }
-  if (linears.size() == 1)
-    return {makeConstant(asStack(weights[0])), makeConstant(scales[0])};
-  int64_t experts = linears.size();
   SmallVector<int64_t> shape{experts};
   llvm::append_range(shape, weights[0].getShapedType().getShape());
+  if (experts == 1)
+    return {makeConstant(reshape(weights[0], shape)), makeConstant(scales[0])};
   return {makeConstant(concatenate(weights, shape)),
           makeConstant(concatenate(scales, experts))};
 }
 
 /// softmax(x W), argmax, max -> pquant.route
-FailureOr<RouteOp> DecoupledBuilder::createRoute(ConstantEvaluator &evaluator,
-                                                 const Router &router) {
+LogicalResult DecoupledBuilder::createRoute(ConstantEvaluator &evaluator,
+                                            const Router &router) {
   FailureOr<std::vector<float>> values =
       evaluator.getFloats(router.weight.value);
   if (failed(values))
     return failure();
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPoint(router.probabilities);
   int64_t experts = router.experts, width = router.width;
   std::vector<float> matrix(values->size());
   bool isTransposed = router.weight.dims[0] == 1;
@@ -293,18 +335,20 @@ FailureOr<RouteOp> DecoupledBuilder::createRoute(ConstantEvaluator &evaluator,
   Value weight = makeConstant(makeConstantAttr(
       RankedTensorType::get({experts, width}, builder.getF32Type()), bytes,
       "router"));
-  return RouteOp::create(builder, router.loc, router.input, weight);
+  linalg::SoftmaxOp softmax = router.probabilities;
+  Location loc = softmax.getInput().getLoc();
+  route = RouteOp::create(builder, loc, router.input, weight);
+  return success();
 }
 
 FailureOr<Value> DecoupledBuilder::build(ConstantEvaluator &evaluator,
                                          const DecoupledMatch &match) {
   Value index, probability;
   if (match.choice) {
-    FailureOr<RouteOp> route = createRoute(evaluator, match.choice->router);
-    if (failed(route))
+    if (failed(createRoute(evaluator, match.choice->router)))
       return failure();
-    index = route->getIndex();
-    probability = route->getProbability();
+    index = route.getIndex();
+    probability = route.getProbability();
   }
   SmallVector<Operation *> gates, ups, downs;
   for (const FeedForward &expert : match.experts) {
@@ -321,7 +365,7 @@ FailureOr<Value> DecoupledBuilder::build(ConstantEvaluator &evaluator,
   const FeedForward &one = match.one;
   Value binaryGateScale = one.gate ? getBinaryScale(one.gate) : Value();
   return DecoupledFFNOp::create(
-             builder, loc, one.input, getPlane(one.gate), binaryGateScale,
+             builder, loc, one.input.value, getPlane(one.gate), binaryGateScale,
              getPlane(one.up), getBinaryScale(one.up), getPlane(one.down),
              getBinaryScale(one.down), gate, gateScale, up, upScale, down,
              downScale, index, probability, getScalar(match.int8.scalar),
@@ -366,6 +410,30 @@ static void eraseDead(Operation *op) {
   }
 }
 
+/// What else reads the largest probability or its index takes the router's.
+static void replaceRouting(linalg::SoftmaxOp probabilities, RouteOp route) {
+  for (Operation *user : probabilities->getUsers())
+    for (OpResult result : user->getResults()) {
+      auto tensor = TensorExpr::identity(result);
+      std::optional<TensorExpr> index = matchArgMax(tensor);
+      std::optional<TensorExpr> row = index ? index : matchMaximum(tensor);
+      tensor.dims.push_back(TensorExpr::reducedDim);
+      Value routed = index ? route.getIndex() : route.getProbability();
+      if (row && row->value == probabilities->getResult(0) &&
+          row->dims == tensor.dims && result.getType() == routed.getType())
+        result.replaceAllUsesWith(routed);
+    }
+}
+
+/// The index that a router gives is that of an expert.
+static void dropRangeChecks(ModuleOp module) {
+  ConstantEvaluator evaluator;
+  module.walk([&](cf::AssertOp op) {
+    if (holdsForAllExperts(evaluator, op.getArg()))
+      op.erase();
+  });
+}
+
 void pquant::raiseFeedForward(ModuleOp module) {
   SmallVector<linalg::GenericOp> sums;
   module.walk([&](linalg::GenericOp op) {
@@ -375,6 +443,7 @@ void pquant::raiseFeedForward(ModuleOp module) {
       sums.push_back(op);
   });
   SmallVector<DenseResourceElementsAttr> stacked;
+  llvm::DenseMap<Operation *, RouteOp> routes;
   for (linalg::GenericOp sum : sums) {
     ConstantEvaluator evaluator;
     std::string reason;
@@ -391,14 +460,16 @@ void pquant::raiseFeedForward(ModuleOp module) {
       for (const FeedForward &expert : match->experts)
         for (Operation *linear : {expert.gate, expert.up, expert.down})
           if (linear)
-            if (auto attr = dyn_cast<DenseResourceElementsAttr>(
-                    getConstant(cast<Int8LinearOp>(linear).getWeight())))
+            if (auto attr = dyn_cast_or_null<DenseResourceElementsAttr>(
+                    getConstant(linear->getOperand(2))))
               stacked.push_back(attr);
     OpBuilder builder(sum);
-    FailureOr<Value> result =
-        DecoupledBuilder(builder, sum.getLoc()).build(evaluator, *match);
+    DecoupledBuilder decoupled(builder, sum.getLoc());
+    FailureOr<Value> result = decoupled.build(evaluator, *match);
     if (failed(result))
       continue;
+    if (match->choice)
+      routes[match->choice->router.probabilities] = decoupled.route;
     Type type = sum.getResultTypes()[0];
     if (result->getType() != type)
       result = tensor::CastOp::create(builder, sum.getLoc(), type, *result)
@@ -407,4 +478,10 @@ void pquant::raiseFeedForward(ModuleOp module) {
     eraseDead(sum);
   }
   releaseUnused(module, stacked);
+  module.walk([&](linalg::SoftmaxOp op) {
+    if (RouteOp route = routes.lookup(op))
+      replaceRouting(op, route);
+  });
+  if (!routes.empty())
+    dropRangeChecks(module);
 }

@@ -98,3 +98,28 @@ func.func @region_captures_another_layers_value(%x: tensor<4xf32>, %c1: f32, %c2
   } -> tensor<4xf32>
   return %y2, %d2 : tensor<4xf32>, f32
 }
+
+// -----
+
+// The destinations of a branch are made in the branch: they are no layer.
+
+// CHECK-NOT:   @layer
+// CHECK-LABEL: func.func @branch_fills(
+// CHECK-NOT:     linalg.fill
+// CHECK:         scf.if
+// CHECK-COUNT-4: linalg.fill
+func.func @branch_fills(%c: i1) -> (tensor<f32>, tensor<f32>) {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<f32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<f32>) -> tensor<f32>
+  %r:2 = scf.if %c -> (tensor<f32>, tensor<f32>) {
+    %y = math.exp %f : tensor<f32>
+    %z = math.tanh %f : tensor<f32>
+    scf.yield %y, %z : tensor<f32>, tensor<f32>
+  } else {
+    %y = math.sin %f : tensor<f32>
+    %z = math.cos %f : tensor<f32>
+    scf.yield %y, %z : tensor<f32>, tensor<f32>
+  }
+  return %r#0, %r#1 : tensor<f32>, tensor<f32>
+}

@@ -93,6 +93,9 @@ Tensor divideByCount(TensorBuilder &b, Tensor sum, const TensorInfo &input,
 /// NumPy's matmul: loops (batch..., m, n, k); vectors have no m, or no n.
 mlir::FailureOr<Tensor> multiplyMatrices(TensorBuilder &b, Tensor lhs,
                                          Tensor rhs);
+/// NumPy's einsum of numbers of one element type: "bsk,enk->bsen".
+mlir::FailureOr<Tensor> einsum(TensorBuilder &b, llvm::StringRef equation,
+                               llvm::ArrayRef<Tensor> inputs);
 /// The best values along an axis and where they are, both without the axis.
 std::pair<Tensor, Tensor> findExtreme(TensorBuilder &b, Tensor input,
                                       int64_t axis, bool isMax,
@@ -142,6 +145,15 @@ Tensor keepTriangle(TensorBuilder &b, Tensor input, const SizeExpr &diagonal,
 /// Loop indices [begin, end) as values, inside a structured op.
 void appendIndices(mlir::OpBuilder &b, mlir::Location loc, int64_t begin,
                    int64_t end, llvm::SmallVectorImpl<mlir::Value> &indices);
+
+//===--- Control flow ---------------------------------------------------===//
+
+/// Writes the body for a condition that is true, or that for one that is not.
+using BranchFn =
+    llvm::function_ref<mlir::FailureOr<llvm::SmallVector<Tensor>>(bool)>;
+/// The `count` results of one of two bodies.
+mlir::FailureOr<llvm::SmallVector<Tensor>>
+chooseBranch(TensorBuilder &b, Tensor condition, size_t count, BranchFn import);
 
 } // namespace pquant
 

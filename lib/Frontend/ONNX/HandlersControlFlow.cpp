@@ -41,135 +41,16 @@ static LogicalResult requireBool(NodeContext &ctx, Tensor condition) {
 // If
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// A branch that has been written, without its terminator.
-struct Branch {
-  Block *block;
-  SmallVector<Tensor> outputs;
-  SmallVector<Value> values;
-};
-} // namespace
-
-static FailureOr<Branch> importBranch(NodeContext &ctx, Region &region,
-                                      StringRef name) {
-  TensorBuilder::RegionScope scope(ctx.b);
-  Branch branch{ctx.b.getBuilder().createBlock(&region), {}, {}};
-  FailureOr<SmallVector<Tensor>> outputs = ctx.importSubgraph(name, {});
+static LogicalResult importIf(NodeContext &ctx) {
+  FailureOr<SmallVector<Tensor>> outputs = chooseBranch(
+      ctx.b, ctx.getInput(0), ctx.getNumOutputs(), [&](bool isThen) {
+        return ctx.importSubgraph(isThen ? "then_branch" : "else_branch", {});
+      });
   if (failed(outputs))
     return failure();
-  if (outputs->size() != ctx.getNumOutputs())
-    return ctx.error() << "expected a graph of " << ctx.getNumOutputs()
-                       << " outputs as '" << name << "', but got "
-                       << outputs->size();
-  for (Tensor output : *outputs)
-    branch.values.push_back(ctx.b.getValue(output));
-  branch.outputs = std::move(*outputs);
-  return branch;
-}
-
-/// Sizes that both branches give and that are known after `op`; others are
-/// asked of the result.
-static std::optional<SizeExpr> getCommonSize(NodeContext &ctx,
-                                             const SizeExpr &a,
-                                             const SizeExpr &b, Operation *op) {
-  if (a == b && ctx.b.isVisibleAfter(a, op))
-    return a;
-  return std::nullopt;
-}
-
-/// The type that holds what either branch gives.
-static FailureOr<RankedTensorType> getCommonType(NodeContext &ctx, Tensor yes,
-                                                 Tensor no, Operation *op) {
-  if (yes->element != no->element)
-    return ctx.error() << "expected branches of the same element type, but got "
-                       << getNumPyName(yes->element) << " and "
-                       << getNumPyName(no->element);
-  if (yes->getRank() != no->getRank())
-    return ctx.error() << "expected branches of the same rank, but got "
-                       << yes->getRank() << " and " << no->getRank();
-  SmallVector<int64_t> shape;
-  for (auto [a, b] : llvm::zip_equal(yes->sizes, no->sizes)) {
-    std::optional<SizeExpr> size = getCommonSize(ctx, a, b, op);
-    shape.push_back(size ? size->getConstant().value_or(ShapedType::kDynamic)
-                         : ShapedType::kDynamic);
-  }
-  return RankedTensorType::get(shape, yes->element.type);
-}
-
-static LogicalResult finishIf(NodeContext &ctx, scf::IfOp draft,
-                              ArrayRef<Branch> branches) {
-  OpBuilder &b = ctx.b.getBuilder();
-  SmallVector<Type> types;
-  for (auto [yes, no] :
-       llvm::zip_equal(branches[0].outputs, branches[1].outputs)) {
-    FailureOr<RankedTensorType> type = getCommonType(ctx, yes, no, draft);
-    if (failed(type))
-      return failure();
-    types.push_back(*type);
-  }
-  for (const Branch &branch : branches) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(branch.block);
-    SmallVector<Value> yielded;
-    for (auto [value, type] : llvm::zip_equal(branch.values, types))
-      yielded.push_back(ctx.b.castValue(value, cast<RankedTensorType>(type)));
-    scf::YieldOp::create(b, ctx.b.getLoc(), yielded);
-  }
-  auto op = scf::IfOp::create(b, ctx.b.getLoc(), types, draft.getCondition(),
-                              /*addThenBlock=*/false, /*addElseBlock=*/false);
-  // Before the bodies move: what they define is known by its parent.
-  for (size_t i = 0; i < types.size(); ++i) {
-    Tensor yes = branches[0].outputs[i], no = branches[1].outputs[i];
-    SizeList sizes;
-    for (auto [axis, pair] :
-         llvm::enumerate(llvm::zip_equal(yes->sizes, no->sizes))) {
-      auto [a, c] = pair;
-      std::optional<SizeExpr> size = getCommonSize(ctx, a, c, draft);
-      if (!size)
-        size = ctx.b.atomFor(
-            tensor::DimOp::create(b, ctx.b.getLoc(), op.getResult(i), axis),
-            /*isNonNegative=*/true);
-      sizes.push_back(*size);
-    }
-    ctx.setOutput(i, ctx.b.makeTensor(op.getResult(i), yes->element, sizes));
-  }
-  op.getThenRegion().takeBody(draft.getThenRegion());
-  op.getElseRegion().takeBody(draft.getElseRegion());
-  draft.erase();
+  for (auto [i, output] : llvm::enumerate(*outputs))
+    ctx.setOutput(i, output);
   return success();
-}
-
-static LogicalResult importIf(NodeContext &ctx) {
-  Tensor condition = ctx.getInput(0);
-  if (failed(requireBool(ctx, condition)))
-    return failure();
-  if (std::optional<bool> known = getConstantBool(ctx, condition)) {
-    FailureOr<SmallVector<Tensor>> outputs =
-        ctx.importSubgraph(*known ? "then_branch" : "else_branch", {});
-    if (failed(outputs))
-      return failure();
-    if (outputs->size() != ctx.getNumOutputs())
-      return ctx.error() << "expected a graph of " << ctx.getNumOutputs()
-                         << " outputs, but got " << outputs->size();
-    for (auto [i, output] : llvm::enumerate(*outputs))
-      ctx.setOutput(i, output);
-    return success();
-  }
-  OpBuilder &b = ctx.b.getBuilder();
-  Tensor scalar = Compose(ctx.b).reshape(condition, {});
-  Value isTrue =
-      tensor::ExtractOp::create(b, ctx.b.getLoc(), ctx.b.getValue(scalar), {});
-  // The result types are not known before the branches are.
-  auto draft = scf::IfOp::create(b, ctx.b.getLoc(), TypeRange(), isTrue,
-                                 /*addThenBlock=*/false,
-                                 /*addElseBlock=*/false);
-  FailureOr<Branch> yes =
-      importBranch(ctx, draft.getThenRegion(), "then_branch");
-  FailureOr<Branch> no =
-      importBranch(ctx, draft.getElseRegion(), "else_branch");
-  if (failed(yes) || failed(no))
-    return failure();
-  return finishIf(ctx, draft, {*yes, *no});
 }
 
 //===----------------------------------------------------------------------===//

@@ -266,7 +266,10 @@ const HandlerRow *GraphImporter::findHandler(const Scope &scope,
             handlers.getFirstOpset(domain, node.op_type()))
       return reject("needs opset " + Twine(*first) + " or later, but got " +
                     Twine(opset->second));
-    return reject("the operator is not supported");
+    return reject(node.op_type() == "NonZero" || node.op_type() == "Compress" ||
+                          node.op_type() == "Unique"
+                      ? "the size of its result depends on the data"
+                      : "the operator is not supported");
   }
   return row;
 }

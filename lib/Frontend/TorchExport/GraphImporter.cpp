@@ -23,9 +23,8 @@ using namespace mlir;
 using namespace pquant;
 using namespace pquant::pt2;
 
-/// Views of views, and bodies in bodies, deeper than any model has.
+/// Views of views, deeper than any model has.
 static constexpr size_t maxViewDepth = 1000;
-static constexpr unsigned maxBodyDepth = 16;
 
 GraphImporter::GraphImporter(const Program &program, MLIRContext *context,
                              StringRef file, bool collect)
@@ -170,10 +169,21 @@ void GraphImporter::importNodes(Scope &scope) {
   }
 }
 
+/// Operators whose results are as large as a condition holds.
+static bool isSizedByData(StringRef target) {
+  static const StringLiteral names[] = {
+      "aten.where.default", "aten.nonzero.default",
+      "aten.nonzero_numpy.default", "aten.masked_select.default",
+      "aten.unique_consecutive.default"};
+  return llvm::is_contained(names, target);
+}
+
 LogicalResult GraphImporter::importNode(Scope &scope, const Node &node) {
   if (node.target == "higher_order.wrap_with_set_grad_enabled" ||
       node.target == "higher_order.wrap_with_autocast")
     return importRegion(scope, node);
+  if (node.target == "higher_order.cond")
+    return importCondition(scope, node);
   const HandlerRow *row = handlers.lookup(node.target);
   std::string functional;
   if (!row) {
@@ -187,7 +197,9 @@ LogicalResult GraphImporter::importNode(Scope &scope, const Node &node) {
       isPoisoned |= item.kind == ArgumentItem::Value &&
                     scope.poisoned.contains(item.text);
   if (!row)
-    record(node, "the operator is not supported");
+    record(node, isSizedByData(node.target)
+                     ? "the size of its result depends on the data"
+                     : "the operator is not supported");
   if (!row || isPoisoned)
     return failure();
   return importOperator(scope, node, *row, functional);
@@ -277,72 +289,6 @@ GraphImporter::runHandler(Scope &scope, const Node &node,
     tensor = tensorBuilder.castElements(tensor, type);
   }
   return tensors;
-}
-
-//===----------------------------------------------------------------------===//
-// Higher-order operators
-//===----------------------------------------------------------------------===//
-
-FailureOr<SmallVector<Tensor>>
-GraphImporter::importBody(Scope &scope, const Node &node, const Graph &graph,
-                          ArrayRef<const ArgumentItem *> arguments) {
-  if (scope.depth >= maxBodyDepth)
-    return tensorBuilder.error()
-           << "expected bodies that nest at most " << maxBodyDepth << " deep";
-  if (arguments.size() != graph.inputs.size())
-    return tensorBuilder.error()
-           << "expected " << graph.inputs.size()
-           << " arguments of its body, but got " << arguments.size();
-  Scope body{graph, {}, {}, scope.hasWrites, scope.depth + 1};
-  for (auto [name, argument] : llvm::zip_equal(graph.inputs, arguments)) {
-    if (argument->kind == ArgumentItem::Value &&
-        scope.poisoned.contains(argument->text))
-      body.poisoned.insert(name);
-    else if (!name.empty())
-      body.states[name].tensor = makeItem(scope, *argument);
-  }
-  importNodes(body);
-  std::string subject = "node '" + node.name + "' (" + node.target + ")";
-  tensorBuilder.setNode(getLocation(node), subject);
-  for (const std::string &input : graph.inputs)
-    if (body.states.lookup(input).version > 0)
-      return tensorBuilder.error()
-             << "a write to an argument of its body is not supported";
-  SmallVector<Tensor> outputs;
-  for (const ArgumentItem &output : graph.outputs) {
-    bool isPoisoned = body.poisoned.contains(output.text);
-    outputs.push_back(isPoisoned ? nullptr : makeItem(body, output));
-  }
-  return outputs;
-}
-
-LogicalResult GraphImporter::importRegion(Scope &scope, const Node &node) {
-  const ArgumentItem *body = nullptr;
-  SmallVector<const ArgumentItem *> arguments;
-  for (const Argument &argument : node.inputs)
-    for (const ArgumentItem &item : argument.items) {
-      if (body)
-        arguments.push_back(&item);
-      else if (item.kind == ArgumentItem::Subgraph)
-        body = &item;
-    }
-  if (!body)
-    return tensorBuilder.error() << "expected a body";
-  FailureOr<SmallVector<Tensor>> outputs =
-      importBody(scope, node, *body->graph, arguments);
-  if (failed(outputs))
-    return failure();
-  if (outputs->size() != node.outputs.size())
-    return tensorBuilder.error()
-           << "expected " << node.outputs.size()
-           << " results of its body, but got " << outputs->size();
-  for (auto [name, tensor] : llvm::zip_equal(node.outputs, *outputs)) {
-    if (tensor)
-      scope.states[name].tensor = tensor;
-    else
-      scope.poisoned.insert(name);
-  }
-  return success();
 }
 
 //===----------------------------------------------------------------------===//

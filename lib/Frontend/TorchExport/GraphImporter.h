@@ -92,8 +92,12 @@ private:
   runHandler(Scope &scope, const Node &node, const HandlerRow &row);
   bool checkTensors(const Scope &scope, const Node &node,
                     const HandlerRow &row);
-  /// Higher-order operators: the body as if it stood there.
+
+  //===--- Higher-order operators (HigherOrder.cpp) -----------------------===//
   mlir::LogicalResult importRegion(Scope &scope, const Node &node);
+  mlir::LogicalResult importCondition(Scope &scope, const Node &node);
+  mlir::LogicalResult setOutputs(Scope &scope, const Node &node,
+                                 llvm::ArrayRef<Tensor> outputs);
   mlir::FailureOr<llvm::SmallVector<Tensor>>
   importBody(Scope &scope, const Node &node, const Graph &body,
              llvm::ArrayRef<const ArgumentItem *> arguments);

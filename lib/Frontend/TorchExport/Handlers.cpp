@@ -52,5 +52,6 @@ void pquant::listSupportedATenOps(llvm::raw_ostream &os) {
   for (const HandlerRow &row : table.getRows())
     os << "| " << row.target << " | " << row.limits << " |\n";
   os << "\n`higher_order.wrap_with_set_grad_enabled` and "
-        "`higher_order.wrap_with_autocast` are replaced by their bodies.\n";
+        "`higher_order.wrap_with_autocast` are replaced by their bodies; "
+        "`higher_order.cond` takes one of two.\n";
 }

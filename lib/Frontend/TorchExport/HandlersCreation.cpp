@@ -159,6 +159,7 @@ ArrayRef<HandlerRow> pt2::getCreationHandlers() {
       {"aten.arange.start", "", importArange},
       {"aten.arange.start_step", "", importArange},
       {"aten.empty.memory_format", "", importConstant<0>, "zeros"},
+      {"aten.empty_permuted.default", "", importConstant<0>, "zeros"},
       {"aten.empty_like.default", "self", importConstant<0>, "zeros"},
       {"aten.fill.Scalar", "self", importFull},
       {"aten.fill.Tensor", "self value", importFull},

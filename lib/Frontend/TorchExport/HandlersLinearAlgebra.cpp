@@ -104,10 +104,20 @@ static LogicalResult importOuter(NodeContext &ctx) {
   return ctx.setResult(mapElements(ctx.b, *column, y, multiply));
 }
 
-/// Row t of `self` [T, K] times matrix g of `mat2` [G, K, N], where g counts
-/// the ends of groups `offs` [G] that are at or before t.
-static LogicalResult importGroupedMM(NodeContext &ctx) {
-  Tensor rows = ctx.getTensor("self"), matrices = ctx.getTensor("mat2");
+static LogicalResult importEinsum(NodeContext &ctx) {
+  SmallVector<Tensor> inputs = ctx.getTensors("tensors");
+  if (inputs.empty() || llvm::is_contained(inputs, nullptr))
+    return ctx.error() << "expected at least one tensor";
+  for (Tensor input : inputs)
+    if (failed(requireSameType(ctx, inputs.front(), input)))
+      return failure();
+  return ctx.setResult(einsum(ctx.b, ctx.getString("equation", ""), inputs));
+}
+
+/// Row t of `rows` [T, K] times matrix g of `matrices` [G, K, N], where g
+/// counts the ends of groups `offs` [G] that are at or before t.
+static LogicalResult multiplyGroups(NodeContext &ctx, Tensor rows,
+                                    Tensor matrices) {
   Tensor ends = ctx.getOptionalTensor("offs");
   if (!ends || ctx.has("bias"))
     return ctx.error() << "expected offsets and no bias";
@@ -165,6 +175,14 @@ static LogicalResult importGroupedMM(NodeContext &ctx) {
       ctx.b.makeTensor(generic.getResult(0), rows->element, start->sizes));
 }
 
+static LogicalResult importGroupedMM(NodeContext &ctx) {
+  return multiplyGroups(ctx, ctx.getTensor("self"), ctx.getTensor("mat2"));
+}
+/// The same by transformers, for machines without the operator.
+static LogicalResult importGroupedFallback(NodeContext &ctx) {
+  return multiplyGroups(ctx, ctx.getTensor("input"), ctx.getTensor("weight"));
+}
+
 ArrayRef<HandlerRow> pt2::getLinearAlgebraHandlers() {
   static const HandlerRow rows[] = {
       {"aten._grouped_mm.default", "self mat2", importGroupedMM,
@@ -173,11 +191,14 @@ ArrayRef<HandlerRow> pt2::getLinearAlgebraHandlers() {
       {"aten.baddbmm.default", "self batch1 batch2", importBatchAddMM},
       {"aten.bmm.default", "self mat2", importMatMul},
       {"aten.dot.default", "self tensor", importMatMul},
+      {"aten.einsum.default", "", importEinsum},
       {"aten.linear.default", "input weight", importLinear},
       {"aten.matmul.default", "self other", importMatMul},
       {"aten.mm.default", "self mat2", importMatMul},
       {"aten.mv.default", "self vec", importMatMul},
       {"aten.outer.default", "self vec2", importOuter},
+      {"transformers.grouped_mm_fallback.default", "input weight",
+       importGroupedFallback},
   };
   return rows;
 }

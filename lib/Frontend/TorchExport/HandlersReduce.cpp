@@ -201,6 +201,41 @@ static LogicalResult importCumSum(NodeContext &ctx) {
       sumCumulatively(ctx.b, input, ctx.getAxis("dim", input->getRank())));
 }
 
+/// How many elements lie in each of equal intervals of [min, max].
+static LogicalResult importHistogram(NodeContext &ctx) {
+  Tensor input = ctx.getTensor("self");
+  int64_t bins = ctx.getInt("bins", 100);
+  double low = ctx.getDouble("min", 0), high = ctx.getDouble("max", 0);
+  if (failed(ctx.requireFloat(input)))
+    return failure();
+  if (bins < 1 || !(low < high))
+    return ctx.error() << "expected at least one interval, and a smallest "
+                          "value below the largest";
+  FailureOr<Tensor> flat = ctx.b.reshape(input, {ctx.b.product(input->sizes)});
+  if (failed(flat))
+    return failure();
+  OpBuilder &builder = ctx.b.getBuilder();
+  ElementType element = input->element;
+  Tensor isInside = ctx.b.parallel(
+      element, {SizeExpr(bins), (*flat)->sizes[0]}, *flat,
+      AffineMap::get(2, 0, builder.getAffineDimExpr(1)),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, element);
+        Value x = args[0], least = o.constant(low), most = o.constant(high);
+        Value place = o.div(o.mul(o.sub(x, least), o.constant(bins)),
+                            o.constant(high - low));
+        place =
+            o.min(math::FloorOp::create(b, loc, place), o.constant(bins - 1));
+        Value bin = linalg::IndexOp::create(b, loc, 0);
+        bin = arith::IndexCastOp::create(b, loc, b.getI64Type(), bin);
+        bin = arith::SIToFPOp::create(b, loc, element.type, bin);
+        Value isIn = both(o, o.lessOrEqual(least, x), o.lessOrEqual(x, most));
+        isIn = both(o, isIn, o.equal(place, bin));
+        return o.select(isIn, o.constant(1), o.constant(0));
+      });
+  return ctx.setResult(sumOver(ctx.b, isInside, {1}, /*keepDims=*/false));
+}
+
 ArrayRef<HandlerRow> pt2::getReduceHandlers() {
   static const HandlerRow rows[] = {
       {"aten.all.default", "self", importTruth<false>},
@@ -213,6 +248,7 @@ ArrayRef<HandlerRow> pt2::getReduceHandlers() {
       {"aten.argmin.default", "self", importArgExtreme<false>},
       {"aten.argsort.default", "self", importSort},
       {"aten.cumsum.default", "self", importCumSum},
+      {"aten.histc.default", "self", importHistogram, "min < max"},
       {"aten.linalg_vector_norm.default", "self", importNorm, "order 2"},
       {"aten.max.default", "self", importExtreme<true>},
       {"aten.max.dim", "self", importExtremeAndIndex<true>},

@@ -199,6 +199,16 @@ check("aten.linear.default", input=X, weight=SQUARE, bias=VECTOR)
 EXPERTS = R.parameter("experts", torch.randn(3, 4, 2))
 ENDS = R.parameter("ends", torch.tensor([2, 2, 5], dtype=torch.int32))
 check("aten._grouped_mm.default", grouped, self=X, mat2=EXPERTS, offs=ENDS)
+check(
+    "transformers.grouped_mm_fallback.default",
+    lambda input, weight, offs: grouped(input, weight, offs),
+    input=X,
+    weight=EXPERTS,
+    offs=ENDS,
+)
+check("aten.einsum.default", equation="ij,kj->ik", tensors=[X, WEIGHT])
+check("aten.einsum.default", equation="...j, j -> ...j", tensors=[X, VECTOR])
+check("aten.histc.default", self=X, bins=4, min=-1, max=2)
 
 each("softmax.int log_softmax.int", self=X, dim=-1)
 each("_softmax _log_softmax", self=CUBE, dim=1, half_to_float=False)

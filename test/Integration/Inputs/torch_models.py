@@ -242,6 +242,20 @@ class StackedExperts(nn.Module):
         weights = [self.quantized(w[index]) for w in (self.gate, self.up, self.down)]
         return self.layer(x, weights, lambda x, w: torch.einsum("bsk,bsnk->bsn", x, w)) * p.amax(-1, keepdim=True)
 
+    def matmul_transposed(self, x, p, index):
+        weights = [self.quantized(w)[index].transpose(-1, -2) for w in (self.gate, self.up, self.down)]
+        y = self.layer(x, weights, lambda x, w: torch.matmul(x.unsqueeze(-2), w).squeeze(-2))
+        return y * p.gather(-1, index[..., None])
+
+    def integers(self, x, p, index):
+        """Weights that are stored as integers, and dequantised after the chosen ones are gathered."""
+        weights = []
+        for w in (self.gate, self.up, self.down):
+            step = w.detach().abs().amax((-2, -1)) / 127
+            stored = (w.detach() / step[:, None, None]).round().to(torch.int8)
+            weights.append(stored[index].to(x.dtype) * step[index][..., None, None])
+        return self.layer(x, weights, lambda x, w: (w @ x[..., None])[..., 0]) * p.amax(-1, keepdim=True)
+
     def bmm(self, x, p, index):
         rows, index = x.reshape(-1, 1, x.shape[-1]), index.reshape(-1)
         weights = [self.quantized(w)[index] for w in (self.gate, self.up, self.down)]
@@ -414,7 +428,7 @@ def llama() -> Case:
 
 
 ROUTINGS = ("one_hot", "scatter", "equal", "mask_sum", "where_sum", "where_loop", "top1")
-ROUTINGS += ("gather_weights", "gather_first", "bmm", "batched", "einsum")
+ROUTINGS += ("gather_weights", "gather_first", "matmul_transposed", "integers", "bmm", "batched", "einsum")
 TERNARY = Recipe(weights="ternary")
 TERNARY_FOLDED = Recipe(weights="ternary", residue=False, folded=True)
 
