@@ -7,10 +7,12 @@
 //
 // The quantiser is matched from its result back to the row, on TensorExprs:
 //
-//   y = x + (d - x)                          optional (straight-through
-//   residue) d = c / g | c * (1 / g) | c * step c = min(max(r, lo), 127) either
-//   order, before or after r r = roundeven(v) v = x * g | x / step the three
-//   formulas of #quantizer m = max(a, eps) | a + eps,  a = max_k |x[k]|
+//   y = x + (d - x)                      optional (straight-through residue)
+//   d = c / g | c * (1 / g) | c * step   or c itself: the step comes later
+//   c = min(max(r, lo), 127)             either order, before or after r
+//   r = roundeven(v)
+//   v = x * g | x / step                 the three formulas of #quantizer
+//   m = max(a, eps) | a + eps,  a = max_k |x[k]|
 //
 // Only the arithmetic that feeds the rounding must be one of the three formulas
 // to the last bit; the step that dequantises may be any of the forms that are
@@ -37,7 +39,8 @@ public:
   bool match(const TensorExpr &root);
 
   TensorExpr x;
-  Formula formula = Formula::MulRecip;
+  RowScale scale;
+  bool isDequantized = true;
   Guard guard = Guard::Max;
   float eps = 0;
   int64_t qmin = -128;
@@ -51,8 +54,6 @@ private:
   bool matchStep(const TensorExpr &d);
   bool matchGuard(const TensorExpr &m);
   bool matchAbsMax(const TensorExpr &a);
-  bool isGain(const TensorExpr &expr);
-  bool isStep(const TensorExpr &expr);
   bool fail(const char *reason) {
     mismatch.reason = reason;
     return false;
@@ -60,9 +61,6 @@ private:
 
   int64_t rank;
   Mismatch &mismatch;
-  TensorExpr m;
-  /// What x is multiplied with (g) or divided by (d).
-  TensorExpr factor;
 };
 } // namespace
 
@@ -110,7 +108,10 @@ bool ActivationMatcher::match(const TensorExpr &root) {
         return difference && isSameExpr(input, (*difference)[1]) &&
                matchDequantized((*difference)[0]) && isSameExpr(x, input);
       });
-  return isResidue || matchDequantized(root);
+  if (isResidue || matchDequantized(root))
+    return true;
+  isDequantized = false;
+  return matchRounding(root);
 }
 
 /// d = c / g | c * (1 / g) | c * step
@@ -118,14 +119,14 @@ bool ActivationMatcher::matchDequantized(const TensorExpr &expr) {
   if (auto quotient = matchExpr<arith::DivFOp>(expr)) {
     if (!matchRounding((*quotient)[0]))
       return false;
-    return isGain((*quotient)[1]) ||
+    return scale.isGain((*quotient)[1]) ||
            fail("activations are dequantised by another scale than they were "
                 "quantised with");
   }
   return matchCommutative<arith::MulFOp>(expr, [&](auto &c, auto &step) {
     if (!matchRounding(c))
       return false;
-    return isStep(step) ||
+    return scale.isStep(step) ||
            fail("activations are dequantised by another scale than they were "
                 "quantised with");
   });
@@ -192,22 +193,22 @@ bool ActivationMatcher::matchRounding(const TensorExpr &expr) {
 bool ActivationMatcher::matchScaled(const TensorExpr &expr) {
   mismatch.reason = "the arithmetic before the rounding of activations is none "
                     "of x * (1 / max * 127), x * (127 / max), x / (max / 127)";
-  auto acceptRow = [&](const TensorExpr &row, const TensorExpr &scale) {
+  auto acceptRow = [&](const TensorExpr &row, const TensorExpr &factor) {
     Value tensor = row.asIdentityTensor(rank);
-    if (!tensor || scale.normalized().dependsOn(rank - 1))
+    if (!tensor || factor.normalized().dependsOn(rank - 1))
       return false;
     x = row;
-    factor = scale;
+    scale.factor = factor;
     return true;
   };
   if (auto quotient = matchExpr<arith::DivFOp>(expr)) {
     if (!acceptRow((*quotient)[0], (*quotient)[1]))
       return false;
-    formula = Formula::Div;
-    return matchStep(factor);
+    scale.formula = Formula::Div;
+    return matchStep(scale.factor);
   }
   return matchCommutative<arith::MulFOp>(expr, [&](auto &a, auto &b) {
-    return acceptRow(a, b) && matchGain(factor);
+    return acceptRow(a, b) && matchGain(scale.factor);
   });
 }
 
@@ -215,11 +216,11 @@ bool ActivationMatcher::matchScaled(const TensorExpr &expr) {
 bool ActivationMatcher::matchGain(const TensorExpr &g) {
   if (auto inverse = matchWithConstant<arith::MulFOp>(g, 127))
     if (auto maximum = matchConstantOver(*inverse, 1)) {
-      formula = Formula::MulRecip;
+      scale.formula = Formula::MulRecip;
       return matchGuard(*maximum);
     }
   if (auto maximum = matchConstantOver(g, 127)) {
-    formula = Formula::MulDiv;
+    scale.formula = Formula::MulDiv;
     return matchGuard(*maximum);
   }
   return false;
@@ -233,7 +234,7 @@ bool ActivationMatcher::matchStep(const TensorExpr &d) {
 
 /// m = max(a, eps) | a + eps
 bool ActivationMatcher::matchGuard(const TensorExpr &expr) {
-  m = expr;
+  scale.maximum = expr;
   auto accept = [&](const TensorExpr &a, const TensorExpr &bound) {
     std::optional<float> number = bound.getFloatConstant();
     if (!number || !(*number >= 0) || std::isinf(*number))
@@ -270,8 +271,7 @@ bool ActivationMatcher::matchAbsMax(const TensorExpr &a) {
   return true;
 }
 
-/// Equal, up to one rounding, to what x was multiplied with.
-bool ActivationMatcher::isGain(const TensorExpr &expr) {
+bool RowScale::isGain(const TensorExpr &expr) const {
   bool isFactor = isSameExpr(expr, factor);
   if (formula != Formula::Div && isFactor)
     return true;
@@ -281,17 +281,16 @@ bool ActivationMatcher::isGain(const TensorExpr &expr) {
   if (!maximum)
     if (auto inverse = matchWithConstant<arith::MulFOp>(expr, 127))
       maximum = matchConstantOver(*inverse, 1);
-  return maximum && isSameExpr(*maximum, m);
+  return maximum && isSameExpr(*maximum, this->maximum);
 }
 
-/// Equal, up to one rounding, to 1 / g.
-bool ActivationMatcher::isStep(const TensorExpr &expr) {
+bool RowScale::isStep(const TensorExpr &expr) const {
   if (formula == Formula::Div && isSameExpr(expr, factor))
     return true;
   if (auto gain = matchConstantOver(expr, 1))
     return isSameExpr(*gain, factor) && formula != Formula::Div;
   auto maximum = matchOverConstant(expr, 127);
-  return maximum && isSameExpr(*maximum, m);
+  return maximum && isSameExpr(*maximum, this->maximum);
 }
 
 std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
@@ -305,7 +304,8 @@ std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
     return std::nullopt;
   MLIRContext *context = tensor.getContext();
   auto quantizer =
-      QuantizerAttr::get(context, matcher.formula, llvm::APFloat(matcher.eps),
+      QuantizerAttr::get(context, matcher.scale.formula, llvm::APFloat(matcher.eps),
                          matcher.guard, matcher.qmin, 127);
-  return ActivationMatch{matcher.x.asIdentityTensor(type.getRank()), quantizer};
+  return ActivationMatch{matcher.x.asIdentityTensor(type.getRank()), quantizer,
+                         matcher.scale, matcher.isDequantized};
 }

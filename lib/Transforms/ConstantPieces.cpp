@@ -1,0 +1,212 @@
+//===- ConstantPieces.cpp - Constants that are put together ---------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Evaluates ops that move elements: slices, concatenations, and the loop nests
+// that a scatter is. Unpacking writes a weight piece by piece.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ConstantReduction.h"
+#include "LoopNest.h"
+#include "ProgramBuilder.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "pquant/Support/Constants.h"
+#include <cstring>
+
+using namespace pquant;
+using namespace mlir;
+using pquant::ConstantEvaluator;
+
+static char *getMutable(ConstantBuffer &buffer) {
+  return const_cast<char *>(buffer.bytes.data());
+}
+
+//===----------------------------------------------------------------------===//
+// Boxes
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Where a box of elements lies; empty lists: at 0, element by element.
+struct Place {
+  ArrayRef<int64_t> offset, stride;
+  int64_t at(size_t dim, int64_t i) const {
+    return (offset.empty() ? 0 : offset[dim]) +
+           i * (stride.empty() ? 1 : stride[dim]);
+  }
+};
+} // namespace
+
+/// Copies a box of `from` to one of `to`.
+static void copyBox(const ConstantBuffer &from, const Place &source,
+                    ConstantBuffer &to, const Place &target,
+                    ArrayRef<int64_t> sizes) {
+  int64_t bytes = getElementBytes(from.type.getElementType());
+  ArrayRef<int64_t> fromShape = from.type.getShape();
+  ArrayRef<int64_t> toShape = to.type.getShape();
+  SmallVector<int64_t> at(sizes.size(), 0);
+  int64_t count = 1;
+  for (int64_t size : sizes)
+    count *= size;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t read = 0, write = 0, rest = i;
+    for (int64_t d = sizes.size() - 1; d >= 0; --d) {
+      at[d] = rest % sizes[d];
+      rest /= sizes[d];
+    }
+    for (size_t d = 0; d < sizes.size(); ++d) {
+      read = read * fromShape[d] + source.at(d, at[d]);
+      write = write * toShape[d] + target.at(d, at[d]);
+    }
+    if (from.isSplat)
+      read = 0;
+    char *cell = getMutable(to) + write * bytes;
+    if (from.isBits)
+      *cell = readBit(from.bytes, read);
+    else
+      std::memcpy(cell, from.bytes.data() + read * bytes, bytes);
+  }
+}
+
+static void copyAll(const ConstantBuffer &from, ConstantBuffer &to) {
+  copyBox(from, {}, to, {}, from.type.getShape());
+}
+
+/// Writes the number of a constant as element `at`.
+static void storeNumber(Attribute number, int64_t at, ConstantBuffer &buffer) {
+  ConstantBlock block{at, 1, nullptr, nullptr};
+  float floating = 0;
+  int64_t integer = 0;
+  if (auto attr = dyn_cast<FloatAttr>(number)) {
+    floating = attr.getValue().convertToFloat();
+    block.floats = &floating;
+  } else {
+    integer = cast<IntegerAttr>(number).getValue().getSExtValue();
+    block.integers = &integer;
+  }
+  storeBlock(block, buffer);
+}
+
+/// tensor.concat, tensor.extract_slice, tensor.insert_slice,
+/// tensor.from_elements.
+FailureOr<ConstantBuffer> ConstantEvaluator::computePieces(Operation *op) {
+  ConstantBuffer result =
+      allocateBuffer(cast<RankedTensorType>(op->getResult(0).getType()));
+  if (isa<tensor::FromElementsOp>(op)) {
+    for (auto [i, scalar] : llvm::enumerate(op->getOperands()))
+      storeNumber(scalar.getDefiningOp<arith::ConstantOp>().getValue(), i,
+                  result);
+    return result;
+  }
+  SmallVector<ConstantBuffer> inputs;
+  for (Value operand : op->getOperands()) {
+    FailureOr<ConstantBuffer> input = materialize(operand);
+    if (failed(input))
+      return failure();
+    inputs.push_back(*input);
+  }
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    copyBox(inputs[0], {slice.getStaticOffsets(), slice.getStaticStrides()},
+            result, {}, result.type.getShape());
+    return result;
+  }
+  if (auto slice = dyn_cast<tensor::InsertSliceOp>(op)) {
+    copyAll(inputs[1], result);
+    copyBox(inputs[0], {}, result,
+            {slice.getStaticOffsets(), slice.getStaticStrides()},
+            inputs[0].type.getShape());
+    return result;
+  }
+  auto concat = cast<tensor::ConcatOp>(op);
+  SmallVector<int64_t> offset(result.type.getRank(), 0);
+  for (const ConstantBuffer &input : inputs) {
+    copyBox(input, {}, result, {offset, {}}, input.type.getShape());
+    offset[concat.getDim()] += input.type.getDimSize(concat.getDim());
+  }
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Scatters
+//===----------------------------------------------------------------------===//
+
+/// The insertion that the nest makes at each of its points.
+static tensor::InsertOp getInsertion(scf::ForOp inner) {
+  auto insert = inner.getYieldedValues()[0].getDefiningOp<tensor::InsertOp>();
+  return insert && insert.getDest() == inner.getRegionIterArg(0)
+             ? insert
+             : tensor::InsertOp();
+}
+
+/// The number of turns of a loop that counts from 0 by 1.
+static std::optional<int64_t> getTurns(scf::ForOp loop) {
+  if (!isConstantIntValue(loop.getLowerBound(), 0) ||
+      !isConstantIntValue(loop.getStep(), 1))
+    return std::nullopt;
+  std::optional<int64_t> turns = getConstantIntValue(loop.getUpperBound());
+  return turns && *turns >= 0 ? turns : std::nullopt;
+}
+
+bool ConstantEvaluator::canEvaluateScatter(scf::ForOp outer) {
+  SmallVector<scf::ForOp> nest = getLoopNest(outer);
+  if (nest.empty() || !getInsertion(nest.back()) ||
+      !llvm::all_of(nest, [](scf::ForOp loop) { return getTurns(loop); }))
+    return false;
+  Operation *insert = getInsertion(nest.back());
+  return llvm::all_of(nest.back().getBody()->without_terminator(),
+                      [&](Operation &op) {
+                        return &op == insert ||
+                               canEvaluateScalar(&op, outer.getRegion());
+                      }) &&
+         canEvaluate(outer.getInitArgs()[0]);
+}
+
+/// result = init; result[indices(point)] = element(point) for all points
+FailureOr<ConstantBuffer>
+ConstantEvaluator::computeScatter(scf::ForOp outer) {
+  SmallVector<scf::ForOp> nest = getLoopNest(outer);
+  SmallVector<int64_t, 4> space, dims;
+  for (auto [i, loop] : llvm::enumerate(nest)) {
+    space.push_back(*getTurns(loop));
+    dims.push_back(i);
+  }
+  auto run = [&](Value scalar, auto consume) {
+    ProgramBuilder builder(*this, space);
+    FailureOr<unsigned> reg = builder.emit({scalar, dims});
+    if (succeeded(reg))
+      builder.finish(*reg).run(consume);
+    return success(succeeded(reg));
+  };
+  FailureOr<ConstantBuffer> init = materialize(outer.getInitArgs()[0]);
+  if (failed(init))
+    return failure();
+  ConstantBuffer result = allocateBuffer(init->type);
+  copyAll(*init, result);
+  tensor::InsertOp insert = getInsertion(nest.back());
+  std::vector<int64_t> where(llvm::product_of(space), 0);
+  for (auto [index, extent] :
+       llvm::zip_equal(insert.getIndices(), init->type.getShape()))
+    if (failed(run(index, [&, extent = extent](const ConstantBlock &block) {
+          for (int64_t i = 0; i < block.size; ++i) {
+            // Out of bounds is undefined in the IR; here it must not be.
+            int64_t position = std::clamp<int64_t>(
+                block.integers[i], 0, std::max<int64_t>(extent, 1) - 1);
+            int64_t &to = where[block.offset + i];
+            to = to * extent + position;
+          }
+        })))
+      return failure();
+  if (failed(run(insert.getScalar(), [&](const ConstantBlock &block) {
+        for (int64_t i = 0; i < block.size; ++i)
+          storeBlock({where[block.offset + i], 1,
+                      block.floats ? block.floats + i : nullptr,
+                      block.integers ? block.integers + i : nullptr},
+                     result);
+      })))
+    return failure();
+  return result;
+}
