@@ -167,3 +167,55 @@ def cases_near():
     late = [node("MatMul", "fake b", "p"), node("Mul", "p max", "y")]
     yield case("near_row_factor", FAKE + late, linear(SIGNS[:1], [F32(1)]) * np.abs(X).max(-1, keepdims=True),
                {"b": SIGNS[0].T.astype(F32)}, "1 of 1 linears raised (1 1-bit, 0 INT8)")
+
+
+def cases_qdq():
+    """QuantizeLinear and DequantizeLinear around a product."""
+    weight = rng.integers(-127, 128, (N, K)).astype(np.int8)
+    step, steps = F32(0.01), np.abs(normal(N)) * F32(0.01) + F32(0.001)
+    int8 = "1 of 1 linears raised (0 1-bit, 1 INT8)"
+    constants = {"w": weight.T.copy(), "s": step, "ss": steps, "z": np.int8(0), "zs": np.zeros(N, np.int8)}
+    for name, scale, zero, s in (("tensor", "s", "z", step), ("axis", "ss", "zs", steps), ("no_zero", "ss", "", steps)):
+        nodes = FAKE + [node("DequantizeLinear", f"w {scale} {zero or '-'}", "f", axis=1), node("MatMul", "fake f", "y")]
+        y = reference.int8_linear(VALUES, STEP, weight, np.reshape(s, -1))
+        yield case(f"qdq_weight_{name}", nodes, y, constants, int8)
+    gemm = [node("Reshape", "fake flat", "rows"), node("DequantizeLinear", "wn ss zs", "f", axis=0),
+            node("Gemm", "rows f b", "y", transB=1)]
+    bias = normal(N)
+    yield case("qdq_gemm", FAKE + gemm, reference.int8_linear(VALUES, STEP, weight, steps).reshape(-1, N) + bias,
+               {**constants, "wn": weight, "b": bias, "flat": np.array([-1, K])}, int8)
+    ternary = {**constants, "w": TERNARY.T.copy()}
+    yield case("qdq_ternary", FAKE + [node("DequantizeLinear", "w s z", "f"), node("MatMul", "fake f", "y")],
+               linear([TERNARY], [step]), ternary, "1 of 1 linears raised (0 1-bit, 1 ternary, 0 INT8)")
+    # One scale a row of a matrix of rows.
+    rows = [node("Reshape", "x flat", "x2"), node("Abs", "x2", "abs"), node("ReduceMax", "abs last", "max", keepdims=0),
+            node("Clip", "max eps", "m"), node("Div", "m c127", "sx"),
+            node("QuantizeLinear", "x2 sx", "bytes", axis=0, output_dtype=3),
+            node("DequantizeLinear", "bytes sx", "fake", axis=0)]
+    nodes = rows + [node("DequantizeLinear", "w ss zs", "f", axis=1), node("MatMul", "fake f", "y")]
+    values, row_steps = reference.quantize(X.reshape(-1, K), reference.Quantizer("div"))
+    yield case("qdq_rows", nodes, reference.int8_linear(values, row_steps, weight, steps),
+               {**constants, "flat": np.array([-1, K])}, int8)
+    q8 = np.clip(np.rint(X / F32(0.02)), -128, 127)
+    static = [node("QuantizeLinear", "x sx z", "bytes"), node("DequantizeLinear", "bytes sx z", "fake"),
+              node("DequantizeLinear", "w ss zs", "f", axis=1), node("MatMul", "fake f", "y")]
+    wide = (weight.astype(F32) * steps[:, None]).T
+    yield case("qdq_static", static, (q8.astype(F32) * F32(0.02)) @ wide, {**constants, "sx": F32(0.02)},
+               "activations are quantised with a fixed scale")
+    scale = (np.maximum(X.max(), 0) - np.minimum(X.min(), 0)) / F32(255)
+    zero = np.rint(-np.minimum(X.min(), 0) / scale)
+    u8 = (np.clip(np.rint(X / scale) + zero, 0, 255) - zero).astype(F32) * scale
+    dynamic = [node("DynamicQuantizeLinear", "x", "bytes sx zx"), node("DequantizeLinear", "bytes sx zx", "fake")]
+    yield case("qdq_dynamic", dynamic + static[2:], u8 @ wide, constants,
+               "activations are quantised to unsigned integers or with a zero point")
+    yield case("qdq_weight_only", [static[2], node("MatMul", "x f", "y")], X @ wide, constants,
+               "activations are not quantised")
+    moved = {**constants, "zs": np.full(N, 3, np.int8)}
+    yield case("qdq_zero_point", FAKE + [static[2], static[3]],
+               linear_of_moved(weight, steps), moved, int8 if np.abs(weight.astype(int) - 3).max() < 128 else "1 left in float")
+
+
+def linear_of_moved(weight, steps):
+    """With weights of zero point 3."""
+    wide = ((weight.astype(np.int32) - 3) * steps[:, None]).astype(F32)
+    return ((VALUES.astype(F32) * STEP[..., None]) @ wide.T).astype(F32)
