@@ -23,6 +23,7 @@
 #include "MatchQuantizers.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include <cmath>
 
 using namespace pquant;
@@ -100,6 +101,32 @@ static std::optional<TensorExpr> matchOverConstant(const TensorExpr &expr,
   return (*quotient)[0];
 }
 
+/// Whether the expression is a zero point of 0, cast or not.
+static bool isZero(TensorExpr expr) {
+  while (true) {
+    expr = expr.normalized();
+    Operation *op = expr.value.getDefiningOp();
+    if (!isa_and_nonnull<arith::ExtSIOp, arith::ExtUIOp, arith::SIToFPOp,
+                         arith::UIToFPOp>(op))
+      return matchPattern(expr.value, m_Zero()) ||
+             matchPattern(expr.value, m_AnyZeroFloat());
+    expr = {op->getOperand(0), expr.dims};
+  }
+}
+
+/// The integers before a zero point of 0 is subtracted, if one is.
+static TensorExpr skipZeroPoint(TensorExpr expr) {
+  while (true) {
+    if (auto wide = matchExpr<arith::ExtSIOp>(expr))
+      expr = (*wide)[0];
+    else if (auto moved = matchExpr<arith::SubIOp>(expr);
+             moved && isZero((*moved)[1]))
+      expr = (*moved)[0];
+    else
+      return expr;
+  }
+}
+
 bool ActivationMatcher::match(const TensorExpr &root) {
   mismatch.reason = "activations are not quantised";
   bool isResidue = matchCommutative<arith::AddFOp>(
@@ -170,11 +197,16 @@ bool ActivationMatcher::matchClamp(const TensorExpr &expr, TensorExpr &inner) {
 bool ActivationMatcher::matchRounding(const TensorExpr &expr) {
   TensorExpr current = expr;
   if (auto number = matchExpr<arith::SIToFPOp>(current))
-    if (auto integer = matchExpr<arith::FPToSIOp>((*number)[0]))
+    if (auto integer = matchExpr<arith::FPToSIOp>(skipZeroPoint((*number)[0])))
       current = (*integer)[0];
   TensorExpr inner;
   bool isClamped = matchClamp(current, inner);
-  auto rounded = matchExpr<math::RoundEvenOp>(isClamped ? inner : current);
+  if (isClamped)
+    current = inner;
+  if (auto moved = matchExpr<arith::AddFOp>(current);
+      moved && isZero((*moved)[1]))
+    current = (*moved)[0];
+  auto rounded = matchExpr<math::RoundEvenOp>(current);
   if (!rounded)
     return false;
   mismatch.isQuantizer = true;
@@ -293,6 +325,46 @@ bool RowScale::isStep(const TensorExpr &expr) const {
   return maximum && isSameExpr(*maximum, this->maximum);
 }
 
+//===----------------------------------------------------------------------===//
+// Other quantisers
+//===----------------------------------------------------------------------===//
+
+/// Why the quantiser that QuantizeLinear and DequantizeLinear are is none of
+/// those above: (clamp(round(x / step) + zero) - zero) * step. Null when the
+/// expression is no such thing.
+static const char *explainOtherQuantizer(const TensorExpr &root) {
+  auto product = matchExpr<arith::MulFOp>(root);
+  if (!product)
+    return nullptr;
+  TensorExpr expr = (*product)[0].normalized();
+  if (!isa_and_nonnull<arith::SIToFPOp, arith::UIToFPOp>(
+          expr.value.getDefiningOp()))
+    return nullptr;
+  bool isMoved = false;
+  while (Operation *op = expr.value.getDefiningOp()) {
+    if (isa<math::RoundEvenOp>(op)) {
+      if (isMoved)
+        return "activations are quantised to unsigned integers or with a zero "
+               "point";
+      TensorExpr step = (*product)[1].normalized();
+      if (step.value.getDefiningOp<arith::ConstantOp>())
+        return "activations are quantised with a fixed scale";
+      return step.isInvariant()
+                 ? "activations are quantised with one scale for several rows"
+                 : nullptr;
+    }
+    isMoved |= isa<arith::FPToUIOp, arith::UIToFPOp>(op);
+    if (isa<arith::AddFOp, arith::SubIOp>(op))
+      isMoved |= !isZero({op->getOperand(1), expr.dims});
+    else if (!isa<arith::SIToFPOp, arith::UIToFPOp, arith::ExtSIOp,
+                  arith::ExtUIOp, arith::FPToSIOp, arith::FPToUIOp,
+                  arith::MaximumFOp, arith::MinimumFOp>(op))
+      return nullptr;
+    expr = TensorExpr{op->getOperand(0), expr.dims}.normalized();
+  }
+  return nullptr;
+}
+
 std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
                                                        Mismatch &mismatch) {
   auto type = cast<RankedTensorType>(tensor.getType());
@@ -300,8 +372,14 @@ std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
   if (type.getRank() == 0 || !type.getElementType().isF32())
     return std::nullopt;
   ActivationMatcher matcher(type.getRank(), mismatch);
-  if (!matcher.match(TensorExpr::identity(tensor)))
+  if (!matcher.match(TensorExpr::identity(tensor))) {
+    if (const char *reason =
+            explainOtherQuantizer(TensorExpr::identity(tensor))) {
+      mismatch.reason = reason;
+      mismatch.isQuantizer = true;
+    }
     return std::nullopt;
+  }
   MLIRContext *context = tensor.getContext();
   auto quantizer =
       QuantizerAttr::get(context, matcher.scale.formula, llvm::APFloat(matcher.eps),

@@ -196,12 +196,20 @@ def cases_qdq():
     values, row_steps = reference.quantize(X.reshape(-1, K), reference.Quantizer("div"))
     yield case("qdq_rows", nodes, reference.int8_linear(values, row_steps, weight, steps),
                {**constants, "flat": np.array([-1, K])}, int8)
+    zeros = [node("Shape", "sx", "count"), node("Expand", "z count", "zx"), node("QuantizeLinear", "x2 sx zx", "bytes", axis=0),
+             node("DequantizeLinear", "bytes sx zx", "fake", axis=0)]
+    yield case("qdq_rows_zeros", rows[:-2] + zeros + nodes[-2:],
+               reference.int8_linear(values, row_steps, weight, steps), {**constants, "flat": np.array([-1, K])}, int8)
     q8 = np.clip(np.rint(X / F32(0.02)), -128, 127)
     static = [node("QuantizeLinear", "x sx z", "bytes"), node("DequantizeLinear", "bytes sx z", "fake"),
               node("DequantizeLinear", "w ss zs", "f", axis=1), node("MatMul", "fake f", "y")]
     wide = (weight.astype(F32) * steps[:, None]).T
     yield case("qdq_static", static, (q8.astype(F32) * F32(0.02)) @ wide, {**constants, "sx": F32(0.02)},
                "activations are quantised with a fixed scale")
+    whole = [node("Abs", "x", "abs"), node("ReduceMax", "abs", "max", keepdims=0), node("Div", "max c127", "sx")]
+    step = np.abs(X).max() / F32(127)
+    yield case("qdq_whole_tensor", whole + static, (np.rint(X / step) * step) @ wide, constants,
+               "activations are quantised with one scale for several rows")
     scale = (np.maximum(X.max(), 0) - np.minimum(X.min(), 0)) / F32(255)
     zero = np.rint(-np.minimum(X.min(), 0) / scale)
     u8 = (np.clip(np.rint(X / scale) + zero, 0, 255) - zero).astype(F32) * scale
@@ -211,11 +219,9 @@ def cases_qdq():
     yield case("qdq_weight_only", [static[2], node("MatMul", "x f", "y")], X @ wide, constants,
                "activations are not quantised")
     moved = {**constants, "zs": np.full(N, 3, np.int8)}
-    yield case("qdq_zero_point", FAKE + [static[2], static[3]],
-               linear_of_moved(weight, steps), moved, int8 if np.abs(weight.astype(int) - 3).max() < 128 else "1 left in float")
-
-
-def linear_of_moved(weight, steps):
-    """With weights of zero point 3."""
-    wide = ((weight.astype(np.int32) - 3) * steps[:, None]).astype(F32)
-    return ((VALUES.astype(F32) * STEP[..., None]) @ wide.T).astype(F32)
+    for name, low, report in (("fits", -125, int8), ("beyond", -128, "1 left in float")):
+        weight[0, 0] = low
+        weight[weight < low] = low
+        wide = ((weight.astype(np.int32) - 3) * steps[:, None]).astype(F32)
+        yield case(f"qdq_zero_point_{name}", FAKE + static[2:], (VALUES * STEP[..., None]).astype(F32) @ wide.T,
+                   {**moved, "w": weight.T.copy()}, report)
