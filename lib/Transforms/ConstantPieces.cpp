@@ -41,34 +41,50 @@ struct Place {
 };
 } // namespace
 
+/// Copies a run of a box along its last dimension, `step` elements apart.
+static void copyRun(const ConstantBuffer &from, int64_t read, int64_t readStep,
+                    ConstantBuffer &to, int64_t write, int64_t writeStep,
+                    int64_t count) {
+  int64_t bytes = getElementBytes(from.type.getElementType());
+  char *target = getMutable(to) + write * bytes;
+  if (from.isSplat)
+    read = readStep = 0;
+  if (!from.isBits && readStep == 1 && writeStep == 1) {
+    std::memcpy(target, from.bytes.data() + read * bytes, count * bytes);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i, target += writeStep * bytes) {
+    int64_t at = read + i * readStep;
+    if (from.isBits)
+      *target = readBit(from.bytes, at);
+    else
+      std::memcpy(target, from.bytes.data() + at * bytes, bytes);
+  }
+}
+
 /// Copies a box of `from` to one of `to`.
 static void copyBox(const ConstantBuffer &from, const Place &source,
                     ConstantBuffer &to, const Place &target,
                     ArrayRef<int64_t> sizes) {
-  int64_t bytes = getElementBytes(from.type.getElementType());
   ArrayRef<int64_t> fromShape = from.type.getShape();
   ArrayRef<int64_t> toShape = to.type.getShape();
+  int64_t last = sizes.size() - 1, inner = sizes.empty() ? 1 : sizes.back();
+  int64_t runs = inner == 0 ? 0 : llvm::product_of(sizes, int64_t(1)) / inner;
   SmallVector<int64_t> at(sizes.size(), 0);
-  int64_t count = 1;
-  for (int64_t size : sizes)
-    count *= size;
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t read = 0, write = 0, rest = i;
-    for (int64_t d = sizes.size() - 1; d >= 0; --d) {
+  for (int64_t run = 0; run < runs; ++run) {
+    int64_t read = 0, write = 0, rest = run;
+    for (int64_t d = last - 1; d >= 0; --d) {
       at[d] = rest % sizes[d];
       rest /= sizes[d];
     }
-    for (size_t d = 0; d < sizes.size(); ++d) {
+    for (int64_t d = 0; d <= last; ++d) {
       read = read * fromShape[d] + source.at(d, at[d]);
       write = write * toShape[d] + target.at(d, at[d]);
     }
-    if (from.isSplat)
-      read = 0;
-    char *cell = getMutable(to) + write * bytes;
-    if (from.isBits)
-      *cell = readBit(from.bytes, read);
-    else
-      std::memcpy(cell, from.bytes.data() + read * bytes, bytes);
+    auto stepOf = [&](const Place &place) {
+      return place.stride.empty() || last < 0 ? 1 : place.stride[last];
+    };
+    copyRun(from, read, stepOf(source), to, write, stepOf(target), inner);
   }
 }
 
