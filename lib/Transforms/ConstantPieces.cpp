@@ -216,12 +216,18 @@ ConstantEvaluator::computeScatter(scf::ForOp outer) {
           }
         })))
       return failure();
+  int64_t bytes = getElementBytes(init->type.getElementType());
+  bool isBool = init->type.getElementType().isInteger(1);
   if (failed(run(insert.getScalar(), [&](const ConstantBlock &block) {
-        for (int64_t i = 0; i < block.size; ++i)
-          storeBlock({where[block.offset + i], 1,
-                      block.floats ? block.floats + i : nullptr,
-                      block.integers ? block.integers + i : nullptr},
-                     result);
+        for (int64_t i = 0; i < block.size; ++i) {
+          char *to = getMutable(result) + where[block.offset + i] * bytes;
+          if (block.floats) {
+            std::memcpy(to, block.floats + i, bytes);
+            continue;
+          }
+          int64_t value = isBool ? block.integers[i] & 1 : block.integers[i];
+          std::memcpy(to, &value, bytes);
+        }
       })))
     return failure();
   return result;
