@@ -70,6 +70,11 @@ std::optional<WeightMatch> matchWeightSum(ConstantEvaluator &evaluator,
                                           const WeightOptions &options,
                                           Mismatch &mismatch);
 
+/// Recognises a sum of planes and an offset by its values, for all rows at once
+/// or each by itself; rows, columns and nothing else of `match` are set.
+bool matchPlanesByValue(ArrayRef<float> values, bool isPerRow,
+                        WeightMatch &match);
+
 /// Recognises a weight by its values, whatever made them. When no form rebuilds
 /// them bit for bit, a form that does to a thousandth of its step is returned
 /// with `deviation` set; it is the caller's to accept.

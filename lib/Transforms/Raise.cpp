@@ -63,6 +63,7 @@ private:
   std::optional<Source> findSource(Value activation);
   Quantized getQuantized(const ActivationMatch &match, Location loc);
   Quantized getReshaped(const Source &source, Location loc);
+  Value getUnitSteps(Value steps, Location loc);
   Value createLinear(Location loc, const Quantized &input, WeightMatch weight,
                      StringRef name);
   void replace(linalg::GenericOp op, const Source &source, WeightMatch weight,
@@ -76,6 +77,7 @@ private:
   /// One quantisation for all linears that read the same rows.
   llvm::DenseMap<std::pair<Value, Attribute>, QuantizeOp> quantizations;
   llvm::DenseMap<std::pair<Value, Operation *>, Quantized> reshaped;
+  llvm::DenseMap<Value, Value> unitSteps;
 };
 } // namespace
 
@@ -160,14 +162,18 @@ LinearRaiser::Quantized LinearRaiser::getReshaped(const Source &source,
 }
 
 /// What is to be multiplied with the step later starts with the step 1.
-static Value createUnitSteps(OpBuilder &builder, Location loc, Value steps) {
-  auto type = cast<RankedTensorType>(steps.getType());
+Value LinearRaiser::getUnitSteps(Value steps, Location loc) {
+  Value &ones = unitSteps[steps];
+  if (ones)
+    return ones;
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPointAfterValue(steps);
   Value empty = tensor::EmptyOp::create(
-      builder, loc, tensor::getMixedSizes(builder, loc, steps),
-      type.getElementType());
+      rewriter, loc, tensor::getMixedSizes(rewriter, loc, steps),
+      rewriter.getF32Type());
   Value one =
-      arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(1));
-  return linalg::FillOp::create(builder, loc, one, empty).getResult(0);
+      arith::ConstantOp::create(rewriter, loc, rewriter.getF32FloatAttr(1));
+  return ones = linalg::FillOp::create(rewriter, loc, one, empty).getResult(0);
 }
 
 /// The product as it is used when its activation is read before the reshapes:
@@ -244,7 +250,7 @@ void LinearRaiser::replace(linalg::GenericOp op, const Source &source,
   Quantized input = isDirect ? getQuantized(source.match, loc)
                              : getReshaped(source, loc);
   if (!source.match.isDequantized && !output.hasStep)
-    input.scale = createUnitSteps(rewriter, loc, input.scale);
+    input.scale = getUnitSteps(input.scale, loc);
   Value result = createLinear(loc, input, std::move(weight), name);
   Type type = output.result.getType();
   if (result.getType() != type)

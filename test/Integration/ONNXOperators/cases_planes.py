@@ -153,7 +153,29 @@ def cases_coded():
     products = [n for n in products if n.output[0] != "y"]
     products = [node("MatMul", f"q b{p}", f"p{p}") for p in range(3)] + products[3:]
     products += [node("Add", "t01 t2", "t012"), node("Div", "t012 g", "y")]
-    yield case("coded_products_late_step", FAKE + products, linear(SIGNS, ALPHAS), rows, "linears raised")
+    yield case("coded_products_late_step", FAKE + products, linear(SIGNS, ALPHAS), rows, report)
+
+
+def cases_folded():
+    """Weights that an exporter has added up: what their values say."""
+    report = "1 of 1 linears raised (0 1-bit, 1 binary-coded, 0 INT8)"
+    z = normal(N, 1) * F32(0.1)
+    for planes in (2, 3):
+        for name, scales, offset in (("tensor", [F32(0.3137), F32(0.1729), F32(0.0443)], F32([[0]])),
+                                     ("rows", ALPHAS, F32([[0]])), ("offset", ALPHAS, z)):
+            w = sum(s * b for s, b in zip(scales[:planes], SIGNS)).astype(F32) + offset
+            y = linear(SIGNS[:planes], scales[:planes], np.broadcast_to(offset[:, 0], N) if offset.any() else None)
+            yield case(f"folded_{planes}_{name}", FAKE + [node("MatMul", "fake w", "y")], y, {"w": w.T.copy()}, report)
+    # Two values that are not +-s: one plane and an offset.
+    w = np.where(SIGNS[0] > 0, F32(0.7), F32(-0.2)) * ALPHAS[0]
+    yield case("folded_two_values", FAKE + [node("MatMul", "fake w", "y")],
+               linear(SIGNS[:1], [ALPHAS[0] * F32(0.45)], ALPHAS[0][:, 0] * F32(0.25)), {"w": w.T.copy()},
+               "1 of 1 linears raised (1 1-bit, 0 INT8)")
+    # Eight values in each row, but not those of three planes.
+    levels = np.sort(normal(8))
+    w = levels[rng.integers(0, 8, (N, K))]
+    yield case("folded_table", FAKE + [node("MatMul", "fake w", "y")],
+               (VALUES * STEP[..., None]).astype(F32) @ w.T, {"w": w.T.copy()}, "1 left in float")
 
 
 def cases_near():
