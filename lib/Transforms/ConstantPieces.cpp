@@ -182,8 +182,7 @@ bool ConstantEvaluator::canEvaluateScatter(scf::ForOp outer) {
 }
 
 /// result = init; result[indices(point)] = element(point) for all points
-FailureOr<ConstantBuffer>
-ConstantEvaluator::computeScatter(scf::ForOp outer) {
+FailureOr<ConstantBuffer> ConstantEvaluator::computeScatter(scf::ForOp outer) {
   SmallVector<scf::ForOp> nest = getLoopNest(outer);
   SmallVector<int64_t, 4> space, dims;
   for (auto [i, loop] : llvm::enumerate(nest)) {

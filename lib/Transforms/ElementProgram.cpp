@@ -117,8 +117,7 @@ void ElementMachine::load(const Instruction &op, unsigned index) {
                for (auto [i, stride] : llvm::zip_equal(at, op.strides))
                  from += i * stride;
                int64_t step = op.strides.empty() ? 0 : op.strides.back();
-               copyElements(op.buffer, run, f ? f + done : f,
-                            r ? r + done : r,
+               copyElements(op.buffer, run, f ? f + done : f, r ? r + done : r,
                             [=](int64_t i) { return from + i * step; });
              });
 }

@@ -381,9 +381,9 @@ std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
     return std::nullopt;
   }
   MLIRContext *context = tensor.getContext();
-  auto quantizer =
-      QuantizerAttr::get(context, matcher.scale.formula, llvm::APFloat(matcher.eps),
-                         matcher.guard, matcher.qmin, 127);
+  auto quantizer = QuantizerAttr::get(context, matcher.scale.formula,
+                                      llvm::APFloat(matcher.eps), matcher.guard,
+                                      matcher.qmin, 127);
   return ActivationMatch{matcher.x.asIdentityTensor(type.getRank()), quantizer,
                          matcher.scale, matcher.isDequantized};
 }

@@ -45,8 +45,8 @@ class FactorCollector {
 public:
   FactorCollector(ConstantEvaluator &evaluator, const RowScale *step,
                   int64_t columnDim, OutputScale &result)
-      : evaluator(evaluator), step(step), columnDim(columnDim),
-        result(result) {}
+      : evaluator(evaluator), step(step), columnDim(columnDim), result(result) {
+  }
 
   /// False when there is something else in it; `result` is of no use then.
   bool collect(const TensorExpr &expr, bool isDivisor);

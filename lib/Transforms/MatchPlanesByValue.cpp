@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Exporters that add up s_1 B_1 + s_2 B_2 + .. + z themselves leave at most 2^P
-// different numbers in a row. The smallest is z - s_1 - s_2 - .., and every other
-// one lies twice the sum of some of the s above it:
+// different numbers in a row. The smallest is z - s_1 - s_2 - .., and every
+// other one lies twice the sum of some of the s above it:
 //
 //   v - v_0 = 2 (sum of a subset of the s)
 //
@@ -96,9 +96,8 @@ static std::optional<Code> encodeAll(ArrayRef<float> values,
   if (levels.empty())
     return std::nullopt;
   // Two roundings of the largest number.
-  double tolerance =
-      std::ldexp(std::max(std::fabs(levels.front()), std::fabs(levels.back())),
-                 -22);
+  double tolerance = std::ldexp(
+      std::max(std::fabs(levels.front()), std::fabs(levels.back())), -22);
   std::optional<Code> code = findCode(levels, tolerance);
   if (!code)
     return std::nullopt;

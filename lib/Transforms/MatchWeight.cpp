@@ -127,7 +127,8 @@ static bool comesFrom(const TensorExpr &expr,
 }
 
 static bool isRounded(const TensorExpr &expr) {
-  return comesFrom(expr, [](Operation *op) { return isa<math::RoundEvenOp>(op); });
+  return comesFrom(expr,
+                   [](Operation *op) { return isa<math::RoundEvenOp>(op); });
 }
 
 /// Whether the integers are a grid, not signs: rounded, or stored as integers.

@@ -103,7 +103,8 @@ static std::optional<SmallVector<int64_t>>
 getStackStrides(const TensorExpr &expr, int64_t planes, int64_t rows,
                 int64_t columns) {
   auto type = cast<RankedTensorType>(expr.value.getType());
-  if (!type.hasStaticShape() || type.getNumElements() != planes * rows * columns)
+  if (!type.hasStaticShape() ||
+      type.getNumElements() != planes * rows * columns)
     return std::nullopt;
   SmallVector<int64_t> strides;
   for (int64_t dim : expr.dims)
@@ -122,8 +123,7 @@ static std::optional<WeightMatch> matchStacked(ConstantEvaluator &evaluator,
   auto strides = getStackStrides(stack.signs, stack.planes, rows, columns);
   // One number a plane, or one for each of its rows.
   int64_t scaleRows = llvm::is_contained(stack.scales.dims, 0) ? rows : 1;
-  auto scaleStrides =
-      getStackStrides(stack.scales, stack.planes, scaleRows, 1);
+  auto scaleStrides = getStackStrides(stack.scales, stack.planes, scaleRows, 1);
   if (!strides || !scaleStrides)
     return std::nullopt;
   std::vector<float> scales(stack.planes * scaleRows);
@@ -138,9 +138,9 @@ static std::optional<WeightMatch> matchStacked(ConstantEvaluator &evaluator,
   match.columns = columns;
   for (int64_t p = 0; p < stack.planes; ++p) {
     AsmResourceBlob plane = allocateBlob(rows * columns);
-    llvm::copy(integers->values.getData().slice(p * rows * columns,
-                                                rows * columns),
-               plane.getMutableData().begin());
+    llvm::copy(
+        integers->values.getData().slice(p * rows * columns, rows * columns),
+        plane.getMutableData().begin());
     match.scales.assign(scales.begin() + p * scaleRows,
                         scales.begin() + (p + 1) * scaleRows);
     storeIntegers(std::move(plane), 0, /*isBits=*/true, match);
@@ -149,10 +149,11 @@ static std::optional<WeightMatch> matchStacked(ConstantEvaluator &evaluator,
   return match;
 }
 
-std::optional<WeightMatch>
-pquant::matchWeightSum(ConstantEvaluator &evaluator, const TensorExpr &weight,
-                       int64_t rows, int64_t columns,
-                       const WeightOptions &options, Mismatch &mismatch) {
+std::optional<WeightMatch> pquant::matchWeightSum(ConstantEvaluator &evaluator,
+                                                  const TensorExpr &weight,
+                                                  int64_t rows, int64_t columns,
+                                                  const WeightOptions &options,
+                                                  Mismatch &mismatch) {
   if (std::optional<Stack> stack = matchStack(weight))
     return matchStacked(evaluator, *stack, rows, columns);
   SmallVector<Term> terms;
@@ -181,6 +182,5 @@ pquant::matchWeightSum(ConstantEvaluator &evaluator, const TensorExpr &weight,
       plane->scaleBy({-1});
     llvm::move(plane->planes, std::back_inserter(match.planes));
   }
-  return match.planes.empty() ? std::nullopt
-                              : std::optional(std::move(match));
+  return match.planes.empty() ? std::nullopt : std::optional(std::move(match));
 }

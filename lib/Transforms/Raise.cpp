@@ -130,8 +130,7 @@ LinearRaiser::Quantized LinearRaiser::getQuantized(const ActivationMatch &match,
   return {op.getValues(), op.getScale()};
 }
 
-std::optional<LinearRaiser::Source>
-LinearRaiser::findSource(Value activation) {
+std::optional<LinearRaiser::Source> LinearRaiser::findSource(Value activation) {
   SmallVector<Operation *, 2> reshapes;
   Mismatch mismatch;
   while (true) {
@@ -207,8 +206,8 @@ Value LinearRaiser::createLinear(Location loc, const Quantized &input,
     ArrayRef<char> bytes(reinterpret_cast<const char *>(numbers.data()),
                          numbers.size() * sizeof(float));
     auto type = RankedTensorType::get(shape, rewriter.getF32Type());
-    return makeConstant(
-        loc, makeConstantAttr(type, bytes, (name + ".scale").str()));
+    return makeConstant(loc,
+                        makeConstantAttr(type, bytes, (name + ".scale").str()));
   };
   if (weight.isInt8()) {
     auto type = RankedTensorType::get({weight.rows, weight.columns},
@@ -247,8 +246,8 @@ void LinearRaiser::replace(linalg::GenericOp op, const Source &source,
   rewriter.setInsertionPoint(last);
   weight.scaleBy(output.factors);
   bool isDirect = last != op;
-  Quantized input = isDirect ? getQuantized(source.match, loc)
-                             : getReshaped(source, loc);
+  Quantized input =
+      isDirect ? getQuantized(source.match, loc) : getReshaped(source, loc);
   if (!source.match.isDequantized && !output.hasStep)
     input.scale = getUnitSteps(input.scale, loc);
   Value result = createLinear(loc, input, std::move(weight), name);
@@ -283,8 +282,8 @@ LogicalResult LinearRaiser::raise(linalg::GenericOp op) {
   Value product = undoReshapes(op.getResult(0), source->reshapes);
   OutputScale output{product ? product : op.getResult(0)};
   if (product && (!isDequantized || weight->isUnscaled()))
-    output = matchOutputScale(
-        evaluator, product, isDequantized ? nullptr : &source->match.scale);
+    output = matchOutputScale(evaluator, product,
+                              isDequantized ? nullptr : &source->match.scale);
   replace(op, *source, std::move(*weight), output,
           getWeightName(linear->weight.value));
   return success();

@@ -53,10 +53,11 @@ static void join(IRRewriter &rewriter, linalg::GenericOp op) {
   };
   rewriter.setInsertionPoint(op);
   Location loc = rewriter.getFusedLoc({a.getLoc(), b.getLoc()});
-  auto joined = BinaryLinearOp::create(
-      rewriter, loc, a.getInput(), a.getInputScale(),
-      concat(a.getPlanes(), b.getPlanes()), concat(a.getScales(), b.getScales()),
-      a.getOffset() ? a.getOffset() : b.getOffset());
+  auto joined =
+      BinaryLinearOp::create(rewriter, loc, a.getInput(), a.getInputScale(),
+                             concat(a.getPlanes(), b.getPlanes()),
+                             concat(a.getScales(), b.getScales()),
+                             a.getOffset() ? a.getOffset() : b.getOffset());
   rewriter.replaceOp(op, joined.getResult());
   rewriter.eraseOp(a);
   rewriter.eraseOp(b);

@@ -21,8 +21,8 @@
 #ifndef PQUANT_TRANSFORMS_CONSTANTEVALUATOR_H
 #define PQUANT_TRANSFORMS_CONSTANTEVALUATOR_H
 
-#include "pquant/Support/LLVM.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "pquant/Support/LLVM.h"
 #include "pquant/Transforms/TensorExpr.h"
 #include <memory>
 
