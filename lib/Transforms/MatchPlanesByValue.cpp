@@ -24,7 +24,7 @@
 using namespace pquant;
 using namespace mlir;
 
-static constexpr size_t maxPlanes = 3;
+static constexpr size_t maxPlanes = 4;
 
 namespace {
 /// The numbers of one part of a weight: z and the s, the largest last.

@@ -160,11 +160,15 @@ def cases_folded():
     """Weights that an exporter has added up: what their values say."""
     report = "1 of 1 linears raised (0 1-bit, 1 binary-coded, 0 INT8)"
     z = normal(N, 1) * F32(0.1)
-    for planes in (2, 3):
-        for name, scales, offset in (("tensor", [F32(0.3137), F32(0.1729), F32(0.0443)], F32([[0]])),
-                                     ("rows", ALPHAS, F32([[0]])), ("offset", ALPHAS, z)):
-            w = sum(s * b for s, b in zip(scales[:planes], SIGNS)).astype(F32) + offset
-            y = linear(SIGNS[:planes], scales[:planes], np.broadcast_to(offset[:, 0], N) if offset.any() else None)
+    signs = SIGNS + [reference.signs(rng.integers(0, 2, (N, K)))]
+    alphas = ALPHAS + [np.abs(normal(N, 1)) * F32(0.05) + F32(0.01)]
+    for planes in (2, 3, 4):
+        for name, scales, offset in (("tensor", [F32(0.3137), F32(0.1729), F32(0.0443), F32(0.0291)], F32([[0]])),
+                                     ("rows", alphas, F32([[0]])), ("offset", alphas, z)):
+            if planes == 4 and name != "tensor":
+                continue  # 72 columns need not have all 16 sums
+            w = sum(s * b for s, b in zip(scales[:planes], signs)).astype(F32) + offset
+            y = linear(signs[:planes], scales[:planes], np.broadcast_to(offset[:, 0], N) if offset.any() else None)
             yield case(f"folded_{planes}_{name}", FAKE + [node("MatMul", "fake w", "y")], y, {"w": w.T.copy()}, report)
     # Two values that are not +-s: one plane and an offset.
     w = np.where(SIGNS[0] > 0, F32(0.7), F32(-0.2)) * ALPHAS[0]
