@@ -16,6 +16,7 @@
 #include "ConstantReduction.h"
 #include "ProgramBuilder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "pquant/Support/Constants.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -50,13 +51,9 @@ ConstantBuffer pquant::allocateBuffer(RankedTensorType type) {
   return {type, *memory, false, false, memory};
 }
 
-static char *getMutable(ConstantBuffer &buffer) {
-  return const_cast<char *>(buffer.bytes.data());
-}
-
 /// Writes elements of a block to a buffer.
 void pquant::storeBlock(const ConstantBlock &block, ConstantBuffer &buffer) {
-  char *to = getMutable(buffer);
+  char *to = const_cast<char *>(buffer.bytes.data());
   int64_t bytes = getElementBytes(buffer.type.getElementType());
   if (block.floats) {
     std::memcpy(to + block.offset * sizeof(float), block.floats,
@@ -87,12 +84,21 @@ static bool hasSimpleMaps(linalg::GenericOp op) {
   });
 }
 
-/// Whether the scalars that the body takes from outside are constants.
-static bool usesOnlyConstants(linalg::GenericOp op, ValueRange operands) {
+/// Whether the scalars that a body takes from outside are constants.
+static bool usesOnlyConstants(Region &region, ValueRange operands) {
   return llvm::all_of(operands, [&](Value operand) {
-    return operand.getParentRegion() == &op.getRegion() ||
+    return region.isAncestor(operand.getParentRegion()) ||
            operand.getDefiningOp<arith::ConstantOp>();
   });
+}
+
+bool ConstantEvaluator::canEvaluateScalar(Operation *op, Region &region) {
+  if (auto extract = dyn_cast<tensor::ExtractOp>(op))
+    return canEvaluate(extract.getTensor()) &&
+           usesOnlyConstants(region, extract.getIndices());
+  return usesOnlyConstants(region, op->getOperands()) &&
+         (isa<arith::ConstantOp, linalg::IndexOp>(op) ||
+          getCode(op).has_value());
 }
 
 bool ConstantEvaluator::canEvaluateOp(Operation *op) {
@@ -107,6 +113,13 @@ bool ConstantEvaluator::canEvaluateOp(Operation *op) {
            llvm::none_of(slice.getStaticOffsets(), ShapedType::isDynamic) &&
            llvm::none_of(slice.getStaticStrides(), ShapedType::isDynamic) &&
            canEvaluate(slice.getSource());
+  if (auto slice = dyn_cast<tensor::InsertSliceOp>(op))
+    return slice.getSourceType().getRank() == slice.getType().getRank() &&
+           llvm::none_of(slice.getStaticOffsets(), ShapedType::isDynamic) &&
+           llvm::none_of(slice.getStaticStrides(), ShapedType::isDynamic) &&
+           canEvaluate(slice.getSource()) && canEvaluate(slice.getDest());
+  if (auto loop = dyn_cast<scf::ForOp>(op))
+    return canEvaluateScatter(loop);
   if (isa<tensor::FromElementsOp, linalg::FillOp>(op)) {
     ValueRange scalars = op->getOperands();
     if (isa<linalg::FillOp>(op))
@@ -132,12 +145,7 @@ bool ConstantEvaluator::canEvaluateOp(Operation *op) {
     return false;
   bool bodyIsSupported = llvm::all_of(
       generic.getBody()->without_terminator(), [&](Operation &inner) {
-        if (auto extract = dyn_cast<tensor::ExtractOp>(inner))
-          return canEvaluate(extract.getTensor()) &&
-                 usesOnlyConstants(generic, extract.getIndices());
-        return usesOnlyConstants(generic, inner.getOperands()) &&
-               (isa<arith::ConstantOp, linalg::IndexOp>(inner) ||
-                getCode(&inner).has_value());
+        return canEvaluateScalar(&inner, generic.getRegion());
       });
   return bodyIsSupported && llvm::all_of(op->getOperands(), [&](Value operand) {
            return canEvaluate(operand);
@@ -188,86 +196,13 @@ FailureOr<ConstantBuffer> ConstantEvaluator::computeStreamed(Value tensor) {
   return buffer;
 }
 
-/// Copies a box of `from` at `offset` with `stride` to `to` at `toOffset`.
-static void copyBox(const ConstantBuffer &from, ArrayRef<int64_t> offset,
-                    ArrayRef<int64_t> stride, ConstantBuffer &to,
-                    ArrayRef<int64_t> toOffset, ArrayRef<int64_t> sizes) {
-  int64_t bytes = getElementBytes(from.type.getElementType());
-  ArrayRef<int64_t> fromShape = from.type.getShape();
-  ArrayRef<int64_t> toShape = to.type.getShape();
-  SmallVector<int64_t> at(sizes.size(), 0);
-  int64_t count = 1;
-  for (int64_t size : sizes)
-    count *= size;
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t source = 0, target = 0, rest = i;
-    for (int64_t d = sizes.size() - 1; d >= 0; --d) {
-      at[d] = rest % sizes[d];
-      rest /= sizes[d];
-    }
-    for (size_t d = 0; d < sizes.size(); ++d) {
-      source = source * fromShape[d] + offset[d] + at[d] * stride[d];
-      target = target * toShape[d] + toOffset[d] + at[d];
-    }
-    if (from.isSplat)
-      source = 0;
-    char *cell = getMutable(to) + target * bytes;
-    if (from.isBits)
-      *cell = readBit(from.bytes, source);
-    else
-      std::memcpy(cell, from.bytes.data() + source * bytes, bytes);
-  }
-}
-
-/// tensor.concat, tensor.extract_slice, tensor.from_elements.
-FailureOr<ConstantBuffer> ConstantEvaluator::computePieces(Operation *op) {
-  ConstantBuffer result =
-      allocateBuffer(cast<RankedTensorType>(op->getResult(0).getType()));
-  int64_t rank = result.type.getRank();
-  SmallVector<int64_t> zeros(rank, 0), ones(rank, 1);
-  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
-    FailureOr<ConstantBuffer> source = materialize(slice.getSource());
-    if (failed(source))
-      return failure();
-    copyBox(*source, slice.getStaticOffsets(), slice.getStaticStrides(), result,
-            zeros, result.type.getShape());
-    return result;
-  }
-  if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
-    SmallVector<int64_t> offset(rank, 0);
-    for (Value input : concat.getInputs()) {
-      FailureOr<ConstantBuffer> source = materialize(input);
-      if (failed(source))
-        return failure();
-      copyBox(*source, zeros, ones, result, offset, source->type.getShape());
-      offset[concat.getDim()] += source->type.getDimSize(concat.getDim());
-    }
-    return result;
-  }
-  for (auto [i, scalar] : llvm::enumerate(op->getOperands())) {
-    Attribute attr = scalar.getDefiningOp<arith::ConstantOp>().getValue();
-    ConstantBlock block{static_cast<int64_t>(i), 1, nullptr, nullptr};
-    float number = 0;
-    int64_t integer = 0;
-    if (auto floating = dyn_cast<FloatAttr>(attr)) {
-      number = floating.getValue().convertToFloat();
-      block.floats = &number;
-    } else {
-      integer = cast<IntegerAttr>(attr).getValue().getSExtValue();
-      block.integers = &integer;
-    }
-    storeBlock(block, result);
-  }
-  return result;
-}
-
 /// One element that stands for all of `type`.
 static ConstantBuffer makeSplat(RankedTensorType type, Attribute number) {
   ConstantBuffer buffer =
       allocateBuffer(RankedTensorType::get({1}, type.getElementType()));
   buffer.isSplat = true;
   buffer.type = type;
-  char *to = getMutable(buffer);
+  char *to = const_cast<char *>(buffer.bytes.data());
   if (auto floating = dyn_cast_or_null<FloatAttr>(number)) {
     float value = floating.getValue().convertToFloat();
     std::memcpy(to, &value, sizeof(float));
@@ -303,8 +238,11 @@ FailureOr<ConstantBuffer> ConstantEvaluator::compute(Value tensor) {
       source->type = type;
     return source;
   }
-  if (isa<tensor::ConcatOp, tensor::ExtractSliceOp, tensor::FromElementsOp>(op))
+  if (isa<tensor::ConcatOp, tensor::ExtractSliceOp, tensor::InsertSliceOp,
+          tensor::FromElementsOp>(op))
     return computePieces(op);
+  if (auto loop = dyn_cast<scf::ForOp>(op))
+    return computeScatter(loop);
   auto generic = dyn_cast<linalg::GenericOp>(op);
   if (generic && !isElementwise(generic))
     return computeReduction(generic);

@@ -234,6 +234,10 @@ bool ElementMachine::executeInteger(const Instruction &op, int64_t *r) const {
   case Code::RemSI:
     return run(
         [](int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; });
+  case Code::RemUI:
+    return run([width](int64_t a, int64_t b) {
+      return b == 0 ? U(0) : unsignedValue(a, width) % unsignedValue(b, width);
+    });
   case Code::MaxSI:
     return run([](int64_t a, int64_t b) { return std::max(a, b); });
   case Code::MinSI:
@@ -244,6 +248,14 @@ bool ElementMachine::executeInteger(const Instruction &op, int64_t *r) const {
     return run([](int64_t a, int64_t b) { return a | b; });
   case Code::XorI:
     return run([](int64_t a, int64_t b) { return a ^ b; });
+  case Code::ShlI:
+    return run([](int64_t a, int64_t b) { return U(a) << (b & 63); });
+  case Code::ShrSI:
+    return run([](int64_t a, int64_t b) { return a >> (b & 63); });
+  case Code::ShrUI:
+    return run([width](int64_t a, int64_t b) {
+      return unsignedValue(a, width) >> (b & 63);
+    });
   case Code::AbsI:
     return run([](int64_t a, int64_t) { return a < 0 ? int64_t(-U(a)) : a; });
   case Code::Wrap:

@@ -32,17 +32,16 @@ ElementMachine::ElementMachine(const ElementProgram &program)
   }
 }
 
-/// Copies `count` elements `stride` apart, from element `from` on.
-static void copyElements(const ConstantBuffer &buffer, int64_t from,
-                         int64_t stride, int64_t count, float *f, int64_t *r) {
-  if (buffer.isSplat)
-    from = stride = 0;
+/// Copies the elements `indexOf(0)`, `indexOf(1)`, ..
+template <typename Fn>
+static void copyElements(const ConstantBuffer &buffer, int64_t count, float *f,
+                         int64_t *r, Fn indexOf) {
   auto copy = [&](auto type, auto *to) {
     using T = decltype(type);
-    const char *source = buffer.bytes.data() + from * sizeof(T);
     for (int64_t i = 0; i < count; ++i) {
       T element; // constants need not be aligned
-      std::memcpy(&element, source + i * stride * sizeof(T), sizeof(T));
+      int64_t at = buffer.isSplat ? 0 : indexOf(i);
+      std::memcpy(&element, buffer.bytes.data() + at * sizeof(T), sizeof(T));
       to[i] = element;
     }
   };
@@ -52,7 +51,7 @@ static void copyElements(const ConstantBuffer &buffer, int64_t from,
     return copy(float(), f);
   if (bytes == 0) {
     for (int64_t i = 0; i < count; ++i) {
-      int64_t at = from + i * stride;
+      int64_t at = buffer.isSplat ? 0 : indexOf(i);
       bool bit = buffer.isBits ? readBit(buffer.bytes, at) : buffer.bytes[at];
       r[i] = bit ? -1 : 0;
     }
@@ -108,7 +107,8 @@ void ElementMachine::load(const Instruction &op, unsigned index) {
     if (f && reinterpret_cast<uintptr_t>(source) % alignof(float) == 0)
       floats[index] = reinterpret_cast<const float *>(source) + offset;
     else
-      copyElements(op.buffer, offset, 1, size, f, r);
+      copyElements(op.buffer, size, f, r,
+                   [this](int64_t i) { return offset + i; });
     return;
   }
   forEachRun(program.space, offset, size,
@@ -117,8 +117,8 @@ void ElementMachine::load(const Instruction &op, unsigned index) {
                for (auto [i, stride] : llvm::zip_equal(at, op.strides))
                  from += i * stride;
                int64_t step = op.strides.empty() ? 0 : op.strides.back();
-               copyElements(op.buffer, from, step, run, f ? f + done : f,
-                            r ? r + done : r);
+               copyElements(op.buffer, run, f ? f + done : f, r ? r + done : r,
+                            [=](int64_t i) { return from + i * step; });
              });
 }
 
@@ -137,7 +137,7 @@ void ElementMachine::extract(const Instruction &op, unsigned index) {
                         : nullptr;
   int64_t *r = op.isFloat ? nullptr : &storage[index * blockSize];
   ArrayRef<int64_t> shape = op.buffer.type.getShape();
-  for (int64_t i = 0; i < size; ++i) {
+  copyElements(op.buffer, size, f, r, [&](int64_t i) {
     int64_t at = 0;
     for (auto [operand, extent] : llvm::zip_equal(op.operands, shape)) {
       // Out of bounds is undefined in the IR; here it must not be.
@@ -145,8 +145,8 @@ void ElementMachine::extract(const Instruction &op, unsigned index) {
                                              std::max<int64_t>(extent, 1) - 1);
       at = at * extent + position;
     }
-    copyElements(op.buffer, at, 0, 1, f ? f + i : f, r ? r + i : r);
-  }
+    return at;
+  });
 }
 
 void ElementMachine::execute(const Instruction &op, unsigned index) {

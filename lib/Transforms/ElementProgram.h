@@ -25,7 +25,8 @@ enum class Code {
   Load, Index, ConstantF, ConstantI, Extract,
   AddF, SubF, MulF, DivF, PowF, MaxF, MinF, MaxNumF, MinNumF, CopySignF,
   NegF, AbsF, SqrtF, RsqrtF, ExpF, LogF, SinF, CosF, TanhF, ErfF, FloorF, CeilF, RoundEvenF, RoundF, TruncF, FmaF,
-  AddI, SubI, MulI, DivSI, DivUI, FloorDivSI, RemSI, MaxSI, MinSI, AndI, OrI, XorI, AbsI,
+  AddI, SubI, MulI, DivSI, DivUI, FloorDivSI, RemSI, RemUI, MaxSI, MinSI, AndI, OrI, XorI,
+  ShlI, ShrSI, ShrUI, AbsI,
   CmpF, CmpI, SelectF, SelectI, Wrap, ZeroExtend,
   SIToFP, UIToFP, FPToSI, FPToUI,
   // clang-format on

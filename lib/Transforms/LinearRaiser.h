@@ -34,10 +34,19 @@ private:
   struct Quantized {
     Value values, scale;
   };
-  std::optional<Quantized> quantize(Value activation, Mismatch &mismatch);
+  /// A quantised activation, and the reshapes that follow, the first one last.
+  struct Source {
+    ActivationMatch match;
+    SmallVector<Operation *, 2> reshapes;
+  };
+  std::optional<Source> findSource(Value activation);
   Quantized getQuantized(const ActivationMatch &match, Location loc);
+  Quantized getReshaped(const Source &source, Location loc);
+  Value getUnitSteps(Value steps, Location loc);
   Value createLinear(Location loc, const Quantized &input, WeightMatch weight,
                      StringRef name);
+  void replace(mlir::linalg::GenericOp op, const Source &source,
+               WeightMatch weight, const OutputScale &output, StringRef name);
   LogicalResult raiseLinear(ConstantEvaluator &evaluator,
                             const LinearMatch &linear);
   Value makeConstant(Location loc, mlir::ElementsAttr attr);
@@ -50,6 +59,8 @@ private:
   WeightOptions options;
   /// One quantisation for all linears that read the same rows.
   llvm::DenseMap<std::pair<Value, Attribute>, QuantizeOp> quantizations;
+  llvm::DenseMap<std::pair<Value, Operation *>, Quantized> reshaped;
+  llvm::DenseMap<Value, Value> unitSteps;
   /// One index for all linears that gather by the same.
   llvm::DenseMap<std::pair<Value, int64_t>, Value> indices;
 };

@@ -7,10 +7,12 @@
 //
 // The quantiser is matched from its result back to the row, on TensorExprs:
 //
-//   y = x + (d - x)                          optional (straight-through
-//   residue) d = c / g | c * (1 / g) | c * step c = min(max(r, lo), 127) either
-//   order, before or after r r = roundeven(v) v = x * g | x / step the three
-//   formulas of #quantizer m = max(a, eps) | a + eps,  a = max_k |x[k]|
+//   y = x + (d - x)                      optional (straight-through residue)
+//   d = c / g | c * (1 / g) | c * step   or c itself: the step comes later
+//   c = min(max(r, lo), 127)             either order, before or after r
+//   r = roundeven(v)
+//   v = x * g | x / step                 the three formulas of #quantizer
+//   m = max(a, eps) | a + eps,  a = max_k |x[k]|
 //
 // Only the arithmetic that feeds the rounding must be one of the three formulas
 // to the last bit; the step that dequantises may be any of the forms that are
@@ -21,6 +23,7 @@
 #include "MatchQuantizers.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include <cmath>
 
 using namespace pquant;
@@ -37,7 +40,8 @@ public:
   bool match(const TensorExpr &root);
 
   TensorExpr x;
-  Formula formula = Formula::MulRecip;
+  RowScale scale;
+  bool isDequantized = true;
   Guard guard = Guard::Max;
   float eps = 0;
   int64_t qmin = -128;
@@ -51,8 +55,6 @@ private:
   bool matchStep(const TensorExpr &d);
   bool matchGuard(const TensorExpr &m);
   bool matchAbsMax(const TensorExpr &a);
-  bool isGain(const TensorExpr &expr);
-  bool isStep(const TensorExpr &expr);
   bool fail(const char *reason) {
     mismatch.reason = reason;
     return false;
@@ -60,9 +62,6 @@ private:
 
   int64_t rank;
   Mismatch &mismatch;
-  TensorExpr m;
-  /// What x is multiplied with (g) or divided by (d).
-  TensorExpr factor;
 };
 } // namespace
 
@@ -102,6 +101,32 @@ static std::optional<TensorExpr> matchOverConstant(const TensorExpr &expr,
   return (*quotient)[0];
 }
 
+/// Whether the expression is a zero point of 0, cast or not.
+static bool isZero(TensorExpr expr) {
+  while (true) {
+    expr = expr.normalized();
+    Operation *op = expr.value.getDefiningOp();
+    if (!isa_and_nonnull<arith::ExtSIOp, arith::ExtUIOp, arith::SIToFPOp,
+                         arith::UIToFPOp>(op))
+      return matchPattern(expr.value, m_Zero()) ||
+             matchPattern(expr.value, m_AnyZeroFloat());
+    expr = {op->getOperand(0), expr.dims};
+  }
+}
+
+/// The integers before a zero point of 0 is subtracted, if one is.
+static TensorExpr skipZeroPoint(TensorExpr expr) {
+  while (true) {
+    if (auto wide = matchExpr<arith::ExtSIOp>(expr))
+      expr = (*wide)[0];
+    else if (auto moved = matchExpr<arith::SubIOp>(expr);
+             moved && isZero((*moved)[1]))
+      expr = (*moved)[0];
+    else
+      return expr;
+  }
+}
+
 bool ActivationMatcher::match(const TensorExpr &root) {
   mismatch.reason = "activations are not quantised";
   bool isResidue = matchCommutative<arith::AddFOp>(
@@ -110,7 +135,10 @@ bool ActivationMatcher::match(const TensorExpr &root) {
         return difference && isSameExpr(input, (*difference)[1]) &&
                matchDequantized((*difference)[0]) && isSameExpr(x, input);
       });
-  return isResidue || matchDequantized(root);
+  if (isResidue || matchDequantized(root))
+    return true;
+  isDequantized = false;
+  return matchRounding(root);
 }
 
 /// d = c / g | c * (1 / g) | c * step
@@ -118,14 +146,14 @@ bool ActivationMatcher::matchDequantized(const TensorExpr &expr) {
   if (auto quotient = matchExpr<arith::DivFOp>(expr)) {
     if (!matchRounding((*quotient)[0]))
       return false;
-    return isGain((*quotient)[1]) ||
+    return scale.isGain((*quotient)[1]) ||
            fail("activations are dequantised by another scale than they were "
                 "quantised with");
   }
   return matchCommutative<arith::MulFOp>(expr, [&](auto &c, auto &step) {
     if (!matchRounding(c))
       return false;
-    return isStep(step) ||
+    return scale.isStep(step) ||
            fail("activations are dequantised by another scale than they were "
                 "quantised with");
   });
@@ -169,11 +197,16 @@ bool ActivationMatcher::matchClamp(const TensorExpr &expr, TensorExpr &inner) {
 bool ActivationMatcher::matchRounding(const TensorExpr &expr) {
   TensorExpr current = expr;
   if (auto number = matchExpr<arith::SIToFPOp>(current))
-    if (auto integer = matchExpr<arith::FPToSIOp>((*number)[0]))
+    if (auto integer = matchExpr<arith::FPToSIOp>(skipZeroPoint((*number)[0])))
       current = (*integer)[0];
   TensorExpr inner;
   bool isClamped = matchClamp(current, inner);
-  auto rounded = matchExpr<math::RoundEvenOp>(isClamped ? inner : current);
+  if (isClamped)
+    current = inner;
+  if (auto moved = matchExpr<arith::AddFOp>(current);
+      moved && isZero((*moved)[1]))
+    current = (*moved)[0];
+  auto rounded = matchExpr<math::RoundEvenOp>(current);
   if (!rounded)
     return false;
   mismatch.isQuantizer = true;
@@ -192,22 +225,22 @@ bool ActivationMatcher::matchRounding(const TensorExpr &expr) {
 bool ActivationMatcher::matchScaled(const TensorExpr &expr) {
   mismatch.reason = "the arithmetic before the rounding of activations is none "
                     "of x * (1 / max * 127), x * (127 / max), x / (max / 127)";
-  auto acceptRow = [&](const TensorExpr &row, const TensorExpr &scale) {
+  auto acceptRow = [&](const TensorExpr &row, const TensorExpr &factor) {
     Value tensor = row.asIdentityTensor(rank);
-    if (!tensor || scale.normalized().dependsOn(rank - 1))
+    if (!tensor || factor.normalized().dependsOn(rank - 1))
       return false;
     x = row;
-    factor = scale;
+    scale.factor = factor;
     return true;
   };
   if (auto quotient = matchExpr<arith::DivFOp>(expr)) {
     if (!acceptRow((*quotient)[0], (*quotient)[1]))
       return false;
-    formula = Formula::Div;
-    return matchStep(factor);
+    scale.formula = Formula::Div;
+    return matchStep(scale.factor);
   }
   return matchCommutative<arith::MulFOp>(expr, [&](auto &a, auto &b) {
-    return acceptRow(a, b) && matchGain(factor);
+    return acceptRow(a, b) && matchGain(scale.factor);
   });
 }
 
@@ -215,11 +248,11 @@ bool ActivationMatcher::matchScaled(const TensorExpr &expr) {
 bool ActivationMatcher::matchGain(const TensorExpr &g) {
   if (auto inverse = matchWithConstant<arith::MulFOp>(g, 127))
     if (auto maximum = matchConstantOver(*inverse, 1)) {
-      formula = Formula::MulRecip;
+      scale.formula = Formula::MulRecip;
       return matchGuard(*maximum);
     }
   if (auto maximum = matchConstantOver(g, 127)) {
-    formula = Formula::MulDiv;
+    scale.formula = Formula::MulDiv;
     return matchGuard(*maximum);
   }
   return false;
@@ -233,7 +266,7 @@ bool ActivationMatcher::matchStep(const TensorExpr &d) {
 
 /// m = max(a, eps) | a + eps
 bool ActivationMatcher::matchGuard(const TensorExpr &expr) {
-  m = expr;
+  scale.maximum = expr;
   auto accept = [&](const TensorExpr &a, const TensorExpr &bound) {
     std::optional<float> number = bound.getFloatConstant();
     if (!number || !(*number >= 0) || std::isinf(*number))
@@ -270,8 +303,7 @@ bool ActivationMatcher::matchAbsMax(const TensorExpr &a) {
   return true;
 }
 
-/// Equal, up to one rounding, to what x was multiplied with.
-bool ActivationMatcher::isGain(const TensorExpr &expr) {
+bool RowScale::isGain(const TensorExpr &expr) const {
   bool isFactor = isSameExpr(expr, factor);
   if (formula != Formula::Div && isFactor)
     return true;
@@ -281,17 +313,56 @@ bool ActivationMatcher::isGain(const TensorExpr &expr) {
   if (!maximum)
     if (auto inverse = matchWithConstant<arith::MulFOp>(expr, 127))
       maximum = matchConstantOver(*inverse, 1);
-  return maximum && isSameExpr(*maximum, m);
+  return maximum && isSameExpr(*maximum, this->maximum);
 }
 
-/// Equal, up to one rounding, to 1 / g.
-bool ActivationMatcher::isStep(const TensorExpr &expr) {
+bool RowScale::isStep(const TensorExpr &expr) const {
   if (formula == Formula::Div && isSameExpr(expr, factor))
     return true;
   if (auto gain = matchConstantOver(expr, 1))
     return isSameExpr(*gain, factor) && formula != Formula::Div;
   auto maximum = matchOverConstant(expr, 127);
-  return maximum && isSameExpr(*maximum, m);
+  return maximum && isSameExpr(*maximum, this->maximum);
+}
+
+//===----------------------------------------------------------------------===//
+// Other quantisers
+//===----------------------------------------------------------------------===//
+
+/// Why the quantiser that QuantizeLinear and DequantizeLinear are is none of
+/// those above: (clamp(round(x / step) + zero) - zero) * step. Null when the
+/// expression is no such thing.
+static const char *explainOtherQuantizer(const TensorExpr &root) {
+  auto product = matchExpr<arith::MulFOp>(root);
+  if (!product)
+    return nullptr;
+  TensorExpr expr = (*product)[0].normalized();
+  if (!isa_and_nonnull<arith::SIToFPOp, arith::UIToFPOp>(
+          expr.value.getDefiningOp()))
+    return nullptr;
+  bool isMoved = false;
+  while (Operation *op = expr.value.getDefiningOp()) {
+    if (isa<math::RoundEvenOp>(op)) {
+      if (isMoved)
+        return "activations are quantised to unsigned integers or with a zero "
+               "point";
+      TensorExpr step = (*product)[1].normalized();
+      if (step.value.getDefiningOp<arith::ConstantOp>())
+        return "activations are quantised with a fixed scale";
+      return step.isInvariant()
+                 ? "activations are quantised with one scale for several rows"
+                 : nullptr;
+    }
+    isMoved |= isa<arith::FPToUIOp, arith::UIToFPOp>(op);
+    if (isa<arith::AddFOp, arith::SubIOp>(op))
+      isMoved |= !isZero({op->getOperand(1), expr.dims});
+    else if (!isa<arith::SIToFPOp, arith::UIToFPOp, arith::ExtSIOp,
+                  arith::ExtUIOp, arith::FPToSIOp, arith::FPToUIOp,
+                  arith::MaximumFOp, arith::MinimumFOp>(op))
+      return nullptr;
+    expr = TensorExpr{op->getOperand(0), expr.dims}.normalized();
+  }
+  return nullptr;
 }
 
 std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
@@ -301,11 +372,18 @@ std::optional<ActivationMatch> pquant::matchActivation(Value tensor,
   if (type.getRank() == 0 || !type.getElementType().isF32())
     return std::nullopt;
   ActivationMatcher matcher(type.getRank(), mismatch);
-  if (!matcher.match(TensorExpr::identity(tensor)))
+  if (!matcher.match(TensorExpr::identity(tensor))) {
+    if (const char *reason =
+            explainOtherQuantizer(TensorExpr::identity(tensor))) {
+      mismatch.reason = reason;
+      mismatch.isQuantizer = true;
+    }
     return std::nullopt;
+  }
   MLIRContext *context = tensor.getContext();
-  auto quantizer =
-      QuantizerAttr::get(context, matcher.formula, llvm::APFloat(matcher.eps),
-                         matcher.guard, matcher.qmin, 127);
-  return ActivationMatch{matcher.x.asIdentityTensor(type.getRank()), quantizer};
+  auto quantizer = QuantizerAttr::get(context, matcher.scale.formula,
+                                      llvm::APFloat(matcher.eps), matcher.guard,
+                                      matcher.qmin, 127);
+  return ActivationMatch{matcher.x.asIdentityTensor(type.getRank()), quantizer,
+                         matcher.scale, matcher.isDequantized};
 }

@@ -111,8 +111,10 @@ std::string RaiseSummary::getHeadline() const {
   llvm::raw_string_ostream stream(text);
   stream << getRaised() << " of " << getRaised() + floats.size()
          << " linears raised (" << binary << " 1-bit, ";
-  if (planes)
-    stream << planes << " ternary, ";
+  if (ternary)
+    stream << ternary << " ternary, ";
+  if (coded)
+    stream << coded << " binary-coded, ";
   stream << int8 << " INT8), " << floats.size() << " left in float";
   return text;
 }
@@ -155,12 +157,23 @@ static FloatLinear explainStacked(const StackedMatch &stacked) {
   return result;
 }
 
+/// Two planes of one scale are three values.
+static bool isTernary(BinaryLinearOp op) {
+  auto scales = op.getScales();
+  Attribute first, second;
+  return scales.size() == 2 && !op.getOffset() &&
+         matchPattern(scales[0], m_Constant(&first)) &&
+         matchPattern(scales[1], m_Constant(&second)) && first == second;
+}
+
 RaiseSummary pquant::summarizeRaising(ModuleOp module) {
   RaiseSummary summary;
   ConstantEvaluator evaluator;
   module.walk([&](Operation *op) {
     if (auto binary = dyn_cast<BinaryLinearOp>(op)) {
-      ++(binary.getPlanes().size() == 1 ? summary.binary : summary.planes);
+      ++(binary.getPlanes().size() == 1 ? summary.binary
+         : isTernary(binary)            ? summary.ternary
+                                        : summary.coded);
     } else if (isa<Int8LinearOp>(op)) {
       ++summary.int8;
     } else if (auto expert = dyn_cast<ExpertLinearOp>(op)) {

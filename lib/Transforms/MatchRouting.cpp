@@ -13,6 +13,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "MatchRouting.h"
+#include "LoopNest.h"
 #include "MatchQuantizers.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -172,23 +173,6 @@ int64_t RouterFinder::getExperts() const {
 // Scatters
 //===----------------------------------------------------------------------===//
 
-/// A nest of loops with one result, and nothing between two of them.
-static SmallVector<scf::ForOp> getNest(scf::ForOp outer) {
-  SmallVector<scf::ForOp> nest{outer};
-  while (true) {
-    scf::ForOp loop = nest.back();
-    if (loop.getNumResults() != 1)
-      return {};
-    auto inner = dyn_cast<scf::ForOp>(loop.getBody()->front());
-    if (!inner)
-      return nest;
-    if (inner.getInitArgs()[0] != loop.getRegionIterArg(0) ||
-        loop.getYieldedValues()[0] != inner.getResult(0))
-      return {};
-    nest.push_back(inner);
-  }
-}
-
 /// The size of a dimension of a filled tensor.
 static std::optional<OpFoldResult> getFilledSize(Value tensor, int64_t dim) {
   auto fill = tensor.getDefiningOp<linalg::FillOp>();
@@ -205,7 +189,7 @@ static bool runsOver(scf::ForOp loop, OpFoldResult size) {
 }
 
 std::optional<ScatterMatch> pquant::matchScatter(scf::ForOp outer) {
-  SmallVector<scf::ForOp> nest = getNest(outer);
+  SmallVector<scf::ForOp> nest = getLoopNest(outer);
   if (nest.empty())
     return std::nullopt;
   scf::ForOp inner = nest.back();

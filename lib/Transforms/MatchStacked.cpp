@@ -390,7 +390,7 @@ pquant::matchStackedInt8(const StackedMatch &match,
         evaluator, matrix, result.rows, result.columns, options, mismatch);
     if (!weight)
       return std::nullopt;
-    if (weight->kind != WeightMatch::Kind::Int8) {
+    if (!weight->isInt8()) {
       mismatch.reason = "stacked weights of experts are 1-bit or ternary, not "
                         "INT8";
       return std::nullopt;

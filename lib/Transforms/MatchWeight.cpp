@@ -81,33 +81,63 @@ static AsmResourceBlob packPlane(ArrayRef<char> values, int threshold) {
 void pquant::storeIntegers(AsmResourceBlob integers, int64_t zeros,
                            bool isBits, WeightMatch &match) {
   if (!isBits) {
-    match.kind = WeightMatch::Kind::Int8;
     match.values = std::move(integers);
     return;
   }
-  match.kind = zeros ? WeightMatch::Kind::Ternary : WeightMatch::Kind::Binary;
-  match.plane = packPlane(integers.getData(), 0);
+  match.planes.push_back({packPlane(integers.getData(), 0), match.scales});
   if (!zeros)
     return;
-  match.secondPlane = packPlane(integers.getData(), 1);
-  for (float &scale : match.scales)
-    scale /= 2;
+  match.planes.push_back({packPlane(integers.getData(), 1), match.scales});
+  for (WeightPlane &plane : match.planes)
+    for (float &scale : plane.scales)
+      scale /= 2;
+}
+
+void pquant::multiplyScales(std::vector<float> &to, ArrayRef<float> factors) {
+  if (to.size() < factors.size())
+    to.assign(factors.size(), to.front());
+  for (size_t i = 0; i < to.size(); ++i)
+    to[i] *= factors[factors.size() == 1 ? 0 : i];
+}
+
+void WeightMatch::scaleBy(ArrayRef<float> factors) {
+  if (!scales.empty())
+    multiplyScales(scales, factors);
+  if (!offset.empty())
+    multiplyScales(offset, factors);
+  for (WeightPlane &plane : planes)
+    multiplyScales(plane.scales, factors);
 }
 
 //===----------------------------------------------------------------------===//
 // By arithmetic
 //===----------------------------------------------------------------------===//
 
-/// Whether a rounding feeds the expression: its integers are a grid, not signs.
-static bool isRounded(const TensorExpr &expr, unsigned depth = 8) {
+/// Whether an op that `isSource` accepts feeds the expression.
+static bool comesFrom(const TensorExpr &expr,
+                      llvm::function_ref<bool(Operation *)> isSource,
+                      unsigned depth = 8) {
   TensorExpr root = expr.normalized();
   Operation *op = root.value.getDefiningOp();
   if (!op || depth == 0 || isa<RankedTensorType>(root.value.getType()))
     return false;
-  return isa<math::RoundEvenOp>(op) ||
-         llvm::any_of(op->getOperands(), [&](Value operand) {
-           return isRounded({operand, root.dims}, depth - 1);
+  return isSource(op) || llvm::any_of(op->getOperands(), [&](Value operand) {
+           return comesFrom({operand, root.dims}, isSource, depth - 1);
          });
+}
+
+static bool isRounded(const TensorExpr &expr) {
+  return comesFrom(expr,
+                   [](Operation *op) { return isa<math::RoundEvenOp>(op); });
+}
+
+/// Whether the integers are a grid, not signs: rounded, or stored as integers.
+static bool isGrid(const TensorExpr &expr) {
+  return comesFrom(expr, [](Operation *op) {
+    return isa<math::RoundEvenOp>(op) ||
+           (isa<arith::SIToFPOp, arith::UIToFPOp>(op) &&
+            !op->getOperand(0).getType().isInteger(1));
+  });
 }
 
 namespace {
@@ -172,33 +202,46 @@ evaluateScales(ConstantEvaluator &evaluator, const ScaledIntegers &scaled,
   return *values;
 }
 
-/// The integers of Q, one byte each; no value when there is another number.
-static std::optional<AsmResourceBlob>
-evaluateIntegers(ConstantEvaluator &evaluator, const TensorExpr &expr,
-                 int64_t rows, int64_t columns, int64_t &zeros, int &largest) {
-  auto strides = getMatrixStrides(expr, rows, columns);
-  if (!strides)
-    return std::nullopt;
-  AsmResourceBlob blob = allocateBlob(rows * columns);
-  int8_t *to = reinterpret_cast<int8_t *>(blob.getMutableData().data());
+std::optional<WeightIntegers>
+pquant::evaluateIntegers(ConstantEvaluator &evaluator, const TensorExpr &expr,
+                         ArrayRef<int64_t> strides, int64_t count) {
+  WeightIntegers result{allocateBlob(count)};
+  auto *to = reinterpret_cast<int8_t *>(result.values.getMutableData().data());
   bool isInteger = true;
   int low = 0, high = 0;
-  if (failed(forEachElement(evaluator, expr, *strides,
-                            [&](int64_t at, float number) {
-                              bool isInRange = number >= -128 && number <= 127;
-                              int integer =
-                                  isInRange ? static_cast<int>(number) : 0;
-                              isInteger &=
-                                  static_cast<float>(integer) == number;
-                              low = std::min(low, integer);
-                              high = std::max(high, integer);
-                              zeros += integer == 0;
-                              to[at] = static_cast<int8_t>(integer);
-                            })) ||
-      !isInteger)
+  auto store = [&](int64_t at, float number) {
+    bool isInRange = number >= -128 && number <= 127;
+    int integer = isInRange ? static_cast<int>(number) : 0;
+    isInteger &= static_cast<float>(integer) == number;
+    low = std::min(low, integer);
+    high = std::max(high, integer);
+    result.zeros += integer == 0;
+    to[at] = static_cast<int8_t>(integer);
+  };
+  if (failed(forEachElement(evaluator, expr, strides, store)) || !isInteger)
     return std::nullopt;
-  largest = std::max(-low, high);
-  return blob;
+  result.largest = std::max(-low, high);
+  return result;
+}
+
+/// Makes the zeros of signs bits; fails when they are to be an error.
+static LogicalResult replaceZeroSigns(WeightIntegers &integers,
+                                      const TensorExpr &expr, SignZero signZero,
+                                      Mismatch &mismatch) {
+  MutableArrayRef<char> values = integers.values.getMutableData();
+  if (signZero == SignZero::Error) {
+    mismatch.isError = true;
+    mismatch.reason = "weight '" + getWeightName(expr.value) + "' has " +
+                      std::to_string(integers.zeros) + " of " +
+                      std::to_string(values.size()) +
+                      " signs that are zero, which 1 bit cannot hold";
+    return failure();
+  }
+  for (char &integer : values)
+    if (integer == 0)
+      integer = signZero == SignZero::Plus ? 1 : -1;
+  integers.zeros = 0;
+  return success();
 }
 
 static std::optional<WeightMatch>
@@ -211,36 +254,25 @@ matchByArithmetic(ConstantEvaluator &evaluator, const ScaledIntegers &scaled,
                       "for each row";
     return std::nullopt;
   }
-  int64_t zeros = 0;
-  int largest = 0;
-  auto integers = evaluateIntegers(evaluator, scaled.integers, rows, columns,
-                                   zeros, largest);
+  auto strides = getMatrixStrides(scaled.integers, rows, columns);
+  std::optional<WeightIntegers> integers;
+  if (strides)
+    integers =
+        evaluateIntegers(evaluator, scaled.integers, *strides, rows * columns);
   if (!integers) {
     mismatch.reason = "the weights are not integers in [-128, 127] times a "
                       "scale";
     return std::nullopt;
   }
-  bool isBits = largest == 1;
-  if (isBits && zeros && !isRounded(scaled.integers)) {
-    if (signZero == SignZero::Error) {
-      mismatch.isError = true;
-      mismatch.reason = "weight '" + getWeightName(scaled.integers.value) +
-                        "' has " + std::to_string(zeros) + " of " +
-                        std::to_string(rows * columns) +
-                        " signs that are zero, which 1 bit cannot hold";
-      return std::nullopt;
-    }
-    char replacement = signZero == SignZero::Plus ? 1 : -1;
-    for (char &integer : integers->getMutableData())
-      if (integer == 0)
-        integer = replacement;
-    zeros = 0;
-  }
+  bool isBits = integers->largest == 1;
+  if (isBits && integers->zeros && !isGrid(scaled.integers) &&
+      failed(replaceZeroSigns(*integers, scaled.integers, signZero, mismatch)))
+    return std::nullopt;
   WeightMatch match;
   match.rows = rows;
   match.columns = columns;
   match.scales = std::move(*scales);
-  storeIntegers(std::move(*integers), zeros, isBits, match);
+  storeIntegers(std::move(integers->values), integers->zeros, isBits, match);
   return match;
 }
 
@@ -274,6 +306,10 @@ std::optional<WeightMatch> pquant::matchWeight(ConstantEvaluator &evaluator,
   // With the residue the values are those of no grid, by rounding.
   if (inner)
     return std::nullopt;
+  std::optional<WeightMatch> sum =
+      matchWeightSum(evaluator, weight, rows, columns, options, mismatch);
+  if (sum || mismatch.isError)
+    return sum;
   std::optional<TensorExpr> source = weight.normalized().asTensor();
   if (!source)
     source = weight;

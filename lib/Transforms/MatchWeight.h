@@ -47,6 +47,34 @@ mlir::LogicalResult forEachElement(ConstantEvaluator &evaluator,
 void storeIntegers(mlir::AsmResourceBlob integers, int64_t zeros, bool isBits,
                    WeightMatch &match);
 
+/// The integers of a matrix, or of several, one byte each.
+struct WeightIntegers {
+  mlir::AsmResourceBlob values;
+  int64_t zeros = 0;
+  /// The largest magnitude.
+  int largest = 0;
+};
+
+/// Evaluates `expr`, whose elements are `strides` apart in the result; no value
+/// when one of `count` elements is no integer in [-128, 127].
+std::optional<WeightIntegers> evaluateIntegers(ConstantEvaluator &evaluator,
+                                               const TensorExpr &expr,
+                                               ArrayRef<int64_t> strides,
+                                               int64_t count);
+
+/// Recognises a sum of 1-bit and ternary weights, and what is added to whole
+/// rows. `isSum` says whether the weight is a sum at all.
+std::optional<WeightMatch> matchWeightSum(ConstantEvaluator &evaluator,
+                                          const TensorExpr &weight,
+                                          int64_t rows, int64_t columns,
+                                          const WeightOptions &options,
+                                          Mismatch &mismatch);
+
+/// Recognises a sum of planes and an offset by its values, for all rows at once
+/// or each by itself; rows, columns and nothing else of `match` are set.
+bool matchPlanesByValue(ArrayRef<float> values, bool isPerRow,
+                        WeightMatch &match);
+
 /// Recognises a weight by its values, whatever made them. When no form rebuilds
 /// them bit for bit, a form that does to a thousandth of its step is returned
 /// with `deviation` set; it is the caller's to accept.

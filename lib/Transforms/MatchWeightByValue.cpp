@@ -7,7 +7,7 @@
 //
 // W is a constant (or evaluates to one) that holds +-s, {-s, 0, s} or k * s,
 // k / S for integers k, per tensor or per row. A form is exact only when it
-// rebuilds every element bit for bit.
+// rebuilds every element bit for bit. Sums of planes: MatchPlanesByValue.cpp.
 //
 // Exporters that fold the straight-through residue `w + (q - w)` in float leave
 // values that are off by the last bits, each differently. Such a form is found
@@ -227,6 +227,9 @@ pquant::matchWeightByValue(ConstantEvaluator &evaluator, const TensorExpr &expr,
       return match;
   for (bool isPerRow : {false, true})
     if (matchGrid(values, isPerRow, match))
+      return match;
+  for (bool isPerRow : {false, true})
+    if (matchPlanesByValue(values, isPerRow, match))
       return match;
   for (bool isBits : {true, false})
     for (bool isPerRow : {false, true})

@@ -116,6 +116,20 @@ FailureOr<unsigned> ProgramBuilder::emitScalar(const TensorExpr &expr,
   return add(std::move(instruction));
 }
 
+/// The variable of a loop of a nest: dimension i of the space is loop i.
+FailureOr<unsigned> ProgramBuilder::emitVariable(scf::ForOp loop, Value value,
+                                                 ArrayRef<int64_t> dims) {
+  size_t depth = 0;
+  for (auto outer = loop->getParentOfType<scf::ForOp>(); outer;
+       outer = outer->getParentOfType<scf::ForOp>())
+    ++depth;
+  if (value != loop.getInductionVar() || depth >= dims.size())
+    return failure();
+  Instruction instruction(Code::Index, /*isFloat=*/false);
+  instruction.integer = dims[depth];
+  return add(std::move(instruction));
+}
+
 FailureOr<unsigned> ProgramBuilder::emit(const TensorExpr &expr) {
   auto key = std::make_pair(expr.value.getAsOpaquePointer(), expr.dims);
   if (auto it = emitted.find(key); it != emitted.end())
@@ -127,6 +141,8 @@ FailureOr<unsigned> ProgramBuilder::emit(const TensorExpr &expr) {
   if (auto arg = dyn_cast<BlockArgument>(expr.value)) {
     if (std::optional<TensorExpr> source = getArgumentSource(arg, expr.dims))
       reg = emit(*source);
+    else if (auto loop = dyn_cast<scf::ForOp>(arg.getOwner()->getParentOp()))
+      reg = emitVariable(loop, arg, expr.dims);
   } else if (isa<TensorType>(expr.value.getType())) {
     reg = emitTensor(expr);
   } else {

@@ -37,6 +37,8 @@ private:
   FailureOr<unsigned> emitTensor(const TensorExpr &expr);
   FailureOr<unsigned> emitLoad(const TensorExpr &expr);
   FailureOr<unsigned> emitScalar(const TensorExpr &expr, Operation *op);
+  FailureOr<unsigned> emitVariable(mlir::scf::ForOp loop, Value value,
+                                   ArrayRef<int64_t> dims);
   FailureOr<unsigned> emitConstant(mlir::arith::ConstantOp op);
   unsigned add(Instruction instruction) {
     program.code.push_back(std::move(instruction));

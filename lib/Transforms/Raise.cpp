@@ -17,8 +17,10 @@
 
 #include "LinearRaiser.h"
 #include "RaiseFFN.h"
+#include "RaisePlanes.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Transforms/Passes.h"
+#include "pquant/Transforms/PointExpr.h"
 #include "pquant/Transforms/RaiseSummary.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -91,19 +93,68 @@ LinearRaiser::Quantized LinearRaiser::getQuantized(const ActivationMatch &match,
   return {op.getValues(), op.getScale()};
 }
 
-std::optional<LinearRaiser::Quantized>
-LinearRaiser::quantize(Value activation, Mismatch &mismatch) {
-  std::optional<ActivationMatch> match = matchActivation(activation, mismatch);
-  if (match)
-    return getQuantized(*match, activation.getLoc());
-  Operation *reshape = activation.getDefiningOp();
-  if (!keepsRows(reshape))
-    return std::nullopt;
-  std::optional<Quantized> source = quantize(reshape->getOperand(0), mismatch);
-  if (!source)
-    return std::nullopt;
-  return Quantized{applyReshape(rewriter, reshape, source->values, false),
-                   applyReshape(rewriter, reshape, source->scale, true)};
+std::optional<LinearRaiser::Source> LinearRaiser::findSource(Value activation) {
+  SmallVector<Operation *, 2> reshapes;
+  Mismatch mismatch;
+  while (true) {
+    if (auto match = matchActivation(activation, mismatch))
+      return Source{*match, reshapes};
+    Operation *reshape = activation.getDefiningOp();
+    if (!keepsRows(reshape))
+      return std::nullopt;
+    reshapes.push_back(reshape);
+    activation = reshape->getOperand(0);
+  }
+}
+
+LinearRaiser::Quantized LinearRaiser::getReshaped(const Source &source,
+                                                  Location loc) {
+  Quantized result = getQuantized(source.match, loc);
+  for (Operation *reshape : llvm::reverse(source.reshapes)) {
+    Quantized &next = reshaped[{result.values, reshape}];
+    if (!next.values) {
+      OpBuilder::InsertionGuard guard(rewriter);
+      rewriter.setInsertionPointAfter(reshape);
+      next = {applyReshape(rewriter, reshape, result.values, false),
+              applyReshape(rewriter, reshape, result.scale, true)};
+    }
+    result = next;
+  }
+  return result;
+}
+
+/// What is to be multiplied with the step later starts with the step 1.
+Value LinearRaiser::getUnitSteps(Value steps, Location loc) {
+  Value &ones = unitSteps[steps];
+  if (ones)
+    return ones;
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPointAfterValue(steps);
+  Value empty = tensor::EmptyOp::create(
+      rewriter, loc, tensor::getMixedSizes(rewriter, loc, steps),
+      rewriter.getF32Type());
+  Value one =
+      arith::ConstantOp::create(rewriter, loc, rewriter.getF32FloatAttr(1));
+  return ones = linalg::FillOp::create(rewriter, loc, one, empty).getResult(0);
+}
+
+/// The product as it is used when its activation is read before the reshapes:
+/// behind that which undoes the one there is. Null when nothing does.
+static Value undoReshapes(Value product, ArrayRef<Operation *> reshapes) {
+  if (reshapes.empty())
+    return product;
+  auto collapse = dyn_cast<tensor::CollapseShapeOp>(reshapes[0]);
+  if (reshapes.size() != 1 || !collapse || !product.hasOneUse())
+    return {};
+  auto expand = dyn_cast<tensor::ExpandShapeOp>(*product.user_begin());
+  if (!expand || expand.getReassociation() != collapse.getReassociation())
+    return {};
+  Value source = collapse.getSrc(), result = expand.getResult();
+  PointSpace space(result);
+  for (int64_t i = 0, e = collapse.getSrcType().getRank() - 1; i < e; ++i)
+    if (space.sizeOf(source, i) != space.sizeOf(result, i))
+      return {};
+  return result;
 }
 
 /// W = s B, s/2 (B1 + B2), or s Q
@@ -111,17 +162,17 @@ LinearRaiser::quantize(Value activation, Mismatch &mismatch) {
 Value LinearRaiser::createLinear(Location loc, const Quantized &input,
                                  WeightMatch weight, StringRef name) {
   MLIRContext *context = rewriter.getContext();
-  bool isInt8 = weight.kind == WeightMatch::Kind::Int8;
-  int64_t scales = weight.scales.size();
-  SmallVector<int64_t> shape{scales};
-  if (!isInt8)
-    shape.push_back(1);
-  ArrayRef<char> scaleBytes(reinterpret_cast<char *>(weight.scales.data()),
-                            scales * sizeof(float));
-  Value scale = makeConstant(
-      loc, makeConstantAttr(RankedTensorType::get(shape, rewriter.getF32Type()),
-                            scaleBytes, (name + ".scale").str()));
-  if (isInt8) {
+  auto makeScale = [&](ArrayRef<float> numbers, bool isMatrix) {
+    SmallVector<int64_t> shape{static_cast<int64_t>(numbers.size())};
+    if (isMatrix)
+      shape.push_back(1);
+    ArrayRef<char> bytes(reinterpret_cast<const char *>(numbers.data()),
+                         numbers.size() * sizeof(float));
+    auto type = RankedTensorType::get(shape, rewriter.getF32Type());
+    return makeConstant(loc,
+                        makeConstantAttr(type, bytes, (name + ".scale").str()));
+  };
+  if (weight.isInt8()) {
     auto type = RankedTensorType::get({weight.rows, weight.columns},
                                       rewriter.getI8Type());
     ElementsAttr values =
@@ -130,21 +181,43 @@ Value LinearRaiser::createLinear(Location loc, const Quantized &input,
                                             (name + ".int8").str()))
             : makeConstantAttr(type, weight.values.getData(), name);
     return Int8LinearOp::create(rewriter, loc, input.values, input.scale,
-                                makeConstant(loc, values), scale);
+                                makeConstant(loc, values),
+                                makeScale(weight.scales, false));
   }
-  auto makePlane = [&](AsmResourceBlob &bits, const Twine &suffix) {
-    return makeConstant(loc, makeBitMatrixAttr(context, weight.rows,
-                                               weight.columns, bits.getData(),
-                                               (name + suffix).str()));
-  };
-  SmallVector<Value, 2> planes{makePlane(weight.plane, ".bits")};
-  SmallVector<Value, 2> planeScales{scale};
-  if (weight.kind == WeightMatch::Kind::Ternary) {
-    planes.push_back(makePlane(weight.secondPlane, ".bits2"));
-    planeScales.push_back(scale);
+  SmallVector<Value, 2> planes, scales;
+  for (auto [i, plane] : llvm::enumerate(weight.planes)) {
+    std::string suffix = i == 0 ? ".bits" : ".bits" + std::to_string(i + 1);
+    planes.push_back(makeConstant(
+        loc, makeBitMatrixAttr(context, weight.rows, weight.columns,
+                               plane.bits.getData(), (name + suffix).str())));
+    bool isShared = i && plane.scales == weight.planes[i - 1].scales;
+    scales.push_back(isShared ? scales.back() : makeScale(plane.scales, true));
   }
+  Value offset;
+  if (!weight.offset.empty())
+    offset = makeScale(weight.offset, false);
   return BinaryLinearOp::create(rewriter, loc, input.values, input.scale,
-                                planes, planeScales, /*offset=*/Value());
+                                planes, scales, offset);
+}
+
+/// Replaces the result of `output`, the product with the factors behind it.
+void LinearRaiser::replace(linalg::GenericOp op, const Source &source,
+                           WeightMatch weight, const OutputScale &output,
+                           StringRef name) {
+  Location loc = op.getLoc();
+  Operation *last = output.result.getDefiningOp();
+  rewriter.setInsertionPoint(last);
+  weight.scaleBy(output.factors);
+  bool isDirect = last != op;
+  Quantized input =
+      isDirect ? getQuantized(source.match, loc) : getReshaped(source, loc);
+  if (!source.match.isDequantized && !output.hasStep)
+    input.scale = getUnitSteps(input.scale, loc);
+  Value result = createLinear(loc, input, std::move(weight), name);
+  Type type = output.result.getType();
+  if (result.getType() != type)
+    result = tensor::CastOp::create(rewriter, loc, type, result);
+  rewriter.replaceOp(last, result);
 }
 
 void pquant::emitSnapRemark(Operation *op, float deviation) {
@@ -173,10 +246,11 @@ LogicalResult LinearRaiser::raise(linalg::GenericOp op) {
 LogicalResult LinearRaiser::raiseLinear(ConstantEvaluator &evaluator,
                                         const LinearMatch &linear) {
   linalg::GenericOp op = linear.op;
-  Mismatch mismatch;
   // The weight last: it is the one that costs time.
-  if (!isQuantized(linear.activation, mismatch))
+  std::optional<Source> source = findSource(linear.activation);
+  if (!source)
     return success();
+  Mismatch mismatch;
   std::optional<WeightMatch> weight = matchWeight(
       evaluator, linear.weight, linear.rows, linear.columns, options, mismatch);
   if (!weight)
@@ -184,14 +258,15 @@ LogicalResult LinearRaiser::raiseLinear(ConstantEvaluator &evaluator,
   if (weight->deviation > 0)
     emitSnapRemark(op, weight->deviation);
 
-  rewriter.setInsertionPoint(op);
-  std::string name = getWeightName(linear.weight.value);
-  std::optional<Quantized> input = quantize(linear.activation, mismatch);
-  Value result = createLinear(op.getLoc(), *input, std::move(*weight), name);
-  Type type = op.getResultTypes()[0];
-  if (result.getType() != type)
-    result = tensor::CastOp::create(rewriter, op.getLoc(), type, result);
-  rewriter.replaceOp(op, result);
+  // Scales that are already inside stay apart from what follows.
+  bool isDequantized = source->match.isDequantized;
+  Value product = undoReshapes(op.getResult(0), source->reshapes);
+  OutputScale output{product ? product : op.getResult(0)};
+  if (product && (!isDequantized || weight->isUnscaled()))
+    output = matchOutputScale(evaluator, product,
+                              isDequantized ? nullptr : &source->match.scale);
+  replace(op, *source, std::move(*weight), output,
+          getWeightName(linear.weight.value));
   return success();
 }
 
@@ -240,6 +315,7 @@ struct RaisePass : pquant::impl::RaisePassBase<RaisePass> {
     if (hasErrors)
       return signalPassFailure();
     eraseDeadOps(module);
+    joinPlanes(module);
     raiseFeedForward(module);
     eraseDeadOps(module);
 

@@ -192,7 +192,10 @@ LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
   linalg::GenericOp op = match.op;
   Mismatch mismatch;
   std::optional<StackedRows> rows = getRows(match);
-  if (!rows || !isQuantized(rows->tensor.value, mismatch))
+  std::optional<Source> source;
+  if (rows)
+    source = findSource(rows->tensor.value);
+  if (!source || !source->match.isDequantized)
     return success();
   std::optional<StackedInt8> weight =
       matchStackedInt8(match, options, mismatch);
@@ -203,14 +206,14 @@ LogicalResult LinearRaiser::raiseStacked(const StackedMatch &match) {
 
   rewriter.setInsertionPoint(op);
   Location loc = op.getLoc();
-  std::optional<Quantized> input = quantize(rows->tensor.value, mismatch);
+  Quantized input = getReshaped(*source, loc);
   ArrayRef<int64_t> dims = ArrayRef(rows->tensor.dims).drop_back();
   auto spread = [&](Value value, bool hasInner) {
     return rows->merged ? mergeDims(rewriter, value, 0, rows->merged)
                         : spreadRows(rewriter, match, value, dims, hasInner);
   };
-  Value values = spread(input->values, true);
-  Value scale = spread(input->scale, false);
+  Value values = spread(input.values, true);
+  Value scale = spread(input.scale, false);
   Value index = makeIndex(match);
   auto indexType =
       cast<RankedTensorType>(index.getType())

@@ -48,6 +48,8 @@ class DecoderConfig:
     quantizer: Quantizer = Quantizer()
     variant: str = "pquant"
 
+    rope_base = 10000.0  # of all variants
+
     def __post_init__(self):
         if self.variant not in VARIANTS:
             raise ValueError(f"expected variant {', '.join(VARIANTS)}, but got {self.variant}")

@@ -101,7 +101,7 @@ class DecoderExporter:
             axis0, axis1 = g.constant([0], np.int64), g.constant([1], np.int64)
             column = g.op("Unsqueeze", positions, axis1)
             self.visible = g.op("LessOrEqual", g.op("Unsqueeze", every, axis0), column)
-            frequencies = g.constant(ref.rotary_frequencies(config.head_dim)[None])
+            frequencies = g.constant(ref.rotary_frequencies(config.head_dim, config.rope_base)[None])
             angles = g.op("Mul", g.op("Cast", column, to=TensorProto.FLOAT), frequencies)
             angles = g.op("Concat", angles, angles, axis=-1)
             self.cos, self.sin = g.op("Cos", angles), g.op("Sin", angles)
@@ -205,10 +205,17 @@ class DecoderExporter:
 
     # Blocks
 
-    def _norm(self, name: str, x: str) -> str:
+    def _inner_norm(self, name: str, x: str, size: int) -> str:
+        """What some variants normalise once more: the rows of an output or a down projection."""
+        return x
+
+    def _activate(self, x: str) -> str:
+        return self.g.op("Mul", x, self.g.op("Sigmoid", x))
+
+    def _norm(self, name: str, x: str, size: int = 0) -> str:
         g = self.g
         with g.scope(name.rsplit(".", 1)[-1]):
-            weight = g.weight(f"{name}.weight", self.weights.norm(f"{name}.weight", self.config.hidden))
+            weight = g.weight(f"{name}.weight", self.weights.norm(f"{name}.weight", size or self.config.hidden))
             mean = g.op("ReduceMean", g.op("Pow", x, g.constant(2.0)), axes=[-1], keepdims=1)
             root = g.op("Sqrt", g.op("Add", mean, g.constant(self.config.norm_eps)))
             return g.op("Mul", g.op("Mul", x, g.op("Div", g.constant(1.0), root)), weight)
@@ -265,14 +272,14 @@ class DecoderExporter:
             mixed = g.op("MatMul", g.op("Softmax", logits, axis=-1), self._repeat_heads(value))
             merged = g.op("Transpose", mixed, perm=[0, 2, 1, 3])
             merged = g.op("Reshape", merged, g.constant([0, 0, config.hidden], np.int64))
-            quantized = self._quantize(merged)
+            quantized = self._quantize(self._inner_norm(f"{name}.norm", merged, config.hidden))
             return self._linear(f"{name}.output", quantized, config.attention_shapes["output"], config.kind)
 
     def _gated(self, name: str, x, width: int, kind: str) -> str:
         g, shapes = self.g, self.config.ffn_shapes(width)
-        gate = self._linear(f"{name}.gate", x, shapes["gate"], kind)
-        gate = g.op("Mul", gate, g.op("Sigmoid", gate))
+        gate = self._activate(self._linear(f"{name}.gate", x, shapes["gate"], kind))
         hidden = g.op("Mul", gate, self._linear(f"{name}.up", x, shapes["up"], kind))
+        hidden = self._inner_norm(f"{name}.norm", hidden, width)
         return self._linear(f"{name}.down", self._quantize(hidden), shapes["down"], kind)
 
     def _branch(self, name: str, x, width: int, kind: str) -> str:

@@ -5,10 +5,14 @@
     python -m pquant.export CHECKPOINT -o model.onnx [--form qat|folded|deployment] [--cache] [--tokenizer spm.model]
     python -m pquant.export CHECKPOINT -o model.onnx --exporter torchscript|dynamo [--opset N]
     python -m pquant.export CHECKPOINT -o model.pt2 [--decompose]
+    python -m pquant.export FOLDER -o model.onnx [--cache] [--external-data]
 
 CHECKPOINT is model.pt or checkpoint.pt of `pquant.train`: what `torch.save` wrote of a dict with `config`, JSON text of
 the fields of a `pquant.decoder.DecoderConfig`, and `weights`, a state dict with the weight names of `pquant.decoder`.
 An optional `generation`, JSON text, has generation settings. Needs torch, to read the file, and python3-onnx.
+
+FOLDER is a ternary checkpoint of Hugging Face's transformers (`pquant.bitnet`); it is written in deployment form and
+needs no torch.
 
 The graph is written node by node by `pquant.decoder_onnx`, at opset 17; or, with `--exporter`, traced by PyTorch, in
 training form only: `torchscript` at opset 17 (default), `dynamo` (PyTorch 2) at opset 18 or later.
@@ -22,7 +26,7 @@ import sys
 import numpy as np
 import onnx
 
-from pquant import metadata
+from pquant import bitnet, metadata
 from pquant.checkpoint import read_checkpoint
 from pquant.decoder import DecoderConfig, NamedWeights
 from pquant.decoder_onnx import FORMS, DecoderExporter
@@ -58,14 +62,18 @@ def export_traced(arguments: argparse.Namespace) -> None:
 def export_written(arguments: argparse.Namespace) -> None:
     """By DecoderExporter."""
     form = arguments.form or "deployment"
-    config, weights, generation = read_model(arguments.checkpoint)
+    is_folder = os.path.isdir(arguments.checkpoint)
+    if is_folder and form != "deployment":
+        raise ValueError("expected deployment form for a folder of packed weights")
+    exporter = bitnet.BitNetExporter if is_folder else DecoderExporter
+    config, weights, generation = (bitnet.read_model if is_folder else read_model)(arguments.checkpoint)
     entries = metadata.from_arguments(arguments, form, config, generation)
     external = None
     if arguments.external_data:
         folder, name = os.path.split(os.path.abspath(arguments.output))
         external = ExternalData(folder, os.path.splitext(name)[0] + ".data")
     builder, residue = GraphBuilder(external), not arguments.no_residue
-    model = DecoderExporter(config, weights, builder, form, residue, arguments.cache, entries).export()
+    model = exporter(config, weights, builder, form, residue, arguments.cache, entries).export()
     if external:
         external.file.close()
     onnx.save(model, arguments.output)
@@ -74,7 +82,7 @@ def export_written(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="pquant.export", description="Export a trained checkpoint.")
-    parser.add_argument("checkpoint")
+    parser.add_argument("checkpoint", help="a file of pquant.train, or a folder of transformers")
     parser.add_argument("-o", "--output", required=True, help="the .onnx or .pt2 file")
     parser.add_argument("--form", choices=FORMS, default="", help="deployment, but qat from PyTorch's exporters")
     parser.add_argument("--no-residue", action="store_true", help="leave out the straight-through x + (q - x)")
@@ -86,6 +94,8 @@ def main() -> None:
     metadata.add_arguments(parser)
     arguments = parser.parse_args()
     traced = arguments.exporter or arguments.output.endswith(".pt2")
+    if traced and os.path.isdir(arguments.checkpoint):
+        parser.error("expected a file of pquant.train for PyTorch's exporters, but got a folder")
     try:
         (export_traced if traced else export_written)(arguments)
     except (ValueError, KeyError, OSError, RuntimeError) as error:

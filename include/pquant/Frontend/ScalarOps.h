@@ -74,6 +74,18 @@ public:
     return element.isUnsigned ? x : mlir::math::AbsIOp::create(b, loc, x);
   }
 
+  /// Shifts of integers; all bits are gone when `y` is the width or more.
+  Value shiftLeft(Value x, Value y) {
+    return shift<mlir::arith::ShLIOp>(x, y, constant(0));
+  }
+  Value shiftRight(Value x, Value y) {
+    if (element.isUnsigned)
+      return shift<mlir::arith::ShRUIOp>(x, y, constant(0));
+    Value most = constant(element.type.getIntOrFloatBitWidth() - 1);
+    Value sign = mlir::arith::ShRSIOp::create(b, loc, x, most);
+    return shift<mlir::arith::ShRSIOp>(x, y, sign);
+  }
+
   /// Ordered comparisons.
   Value equal(Value x, Value y) {
     return compare(mlir::arith::CmpFPredicate::OEQ,
@@ -133,6 +145,14 @@ private:
     if (element.isUnsigned)
       return UnsignedOp::create(b, loc, x, y);
     return SignedOp::create(b, loc, x, y);
+  }
+
+  template <typename Op>
+  Value shift(Value x, Value y, Value beyond) {
+    Value width = constant(element.type.getIntOrFloatBitWidth());
+    Value isWithin = mlir::arith::CmpIOp::create(
+        b, loc, mlir::arith::CmpIPredicate::ult, y, width);
+    return select(isWithin, Op::create(b, loc, x, y), beyond);
   }
 
   Value compare(mlir::arith::CmpFPredicate ordered,

@@ -21,6 +21,7 @@
 #ifndef PQUANT_TRANSFORMS_CONSTANTEVALUATOR_H
 #define PQUANT_TRANSFORMS_CONSTANTEVALUATOR_H
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "pquant/Support/LLVM.h"
 #include "pquant/Transforms/TensorExpr.h"
 #include <memory>
@@ -79,7 +80,10 @@ private:
   FailureOr<ConstantBuffer> computeReduction(mlir::linalg::GenericOp op);
   FailureOr<ConstantBuffer> computeStreamed(Value tensor);
   FailureOr<ConstantBuffer> computePieces(Operation *op);
+  FailureOr<ConstantBuffer> computeScatter(mlir::scf::ForOp loop);
   bool canEvaluateOp(Operation *op);
+  bool canEvaluateScalar(Operation *op, Region &region);
+  bool canEvaluateScatter(mlir::scf::ForOp loop);
   void leaveCall();
 
   DenseMap<Value, bool> evaluable;

@@ -267,6 +267,10 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
     - A weight is recognised by arithmetic, `Q * s` or `Q / s` with Q evaluated to integers, or by value: a constant that
       holds two values +-s, the three {-s, 0, s}, or integers times a scale, per tensor or per row, and that the form
       rebuilds bit for bit. Ternary weights become two planes with half the scale.
+    - Weights that are sums of scaled signs become several planes: terms added up, planes stacked in one tensor, products
+      with one plane each added up, or values that up to four planes and an offset rebuild to the rounding of their sum.
+    - The integers of the activation may be multiplied first, and weights of -1, 0 and 1 as well: what follows the product
+      then gives the step and the scale, when it is their product or quotient and the only use. Otherwise the steps are 1.
     - `alpha * FFN(x) + beta * FFN(x)`, one 1-bit and one INT8, becomes `pquant.decoupled_ffn`; experts that are all
       evaluated and then gathered become its stacked weights behind a `pquant.route`.
 
@@ -298,7 +302,8 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
     Option<"requireQuantized", "require-quantized", "bool", "false",
            "fail when a linear that the model quantises stays in float">];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::pquant::PQuantDialect"];
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
+    "::pquant::PQuantDialect"];
 }
 
 def RaiseDecoderPass : Pass<"pquant-raise-decoder", "::mlir::ModuleOp"> {

@@ -31,12 +31,13 @@ struct FloatLinear {
 
 /// Counts over a module.
 struct RaiseSummary {
-  unsigned binary = 0; ///< linears with one plane of 1-bit weights
-  unsigned planes = 0; ///< linears with several planes (ternary)
-  unsigned int8 = 0;   ///< linears with INT8 weights, every expert counted
+  unsigned binary = 0;  ///< linears with one plane of 1-bit weights
+  unsigned ternary = 0; ///< with two planes of one scale
+  unsigned coded = 0;   ///< with several planes otherwise
+  unsigned int8 = 0;    ///< linears with INT8 weights, every expert counted
   SmallVector<FloatLinear> floats;
 
-  unsigned getRaised() const { return binary + planes + int8; }
+  unsigned getRaised() const { return binary + ternary + coded + int8; }
   /// "20 of 21 linears raised (14 1-bit, 6 INT8), 1 left in float".
   std::string getHeadline() const;
 };

@@ -253,6 +253,39 @@ static LogicalResult importBitwise(NodeContext &ctx) {
       }));
 }
 
+static LogicalResult importBitwiseNot(NodeContext &ctx) {
+  ElementType element = ctx.getInput(0)->element;
+  if (!element.isInteger())
+    return ctx.error() << "expected integers, but got "
+                       << getNumPyName(element);
+  return ctx.setResult(ctx.b.elementwise(
+      element, ctx.getInputs(),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        Value ones = ScalarOps(b, loc, element).constant(-1);
+        return arith::XOrIOp::create(b, loc, args[0], ones).getResult();
+      }));
+}
+
+static LogicalResult importBitShift(NodeContext &ctx) {
+  if (failed(ctx.requireSameType(0, 1)))
+    return failure();
+  ElementType element = ctx.getInput(0)->element;
+  if (!element.isInteger() || !element.isUnsigned)
+    return ctx.error() << "expected unsigned integers, but got "
+                       << getNumPyName(element);
+  std::string direction = ctx.getString("direction", "");
+  if (direction != "LEFT" && direction != "RIGHT")
+    return ctx.error() << "expected direction LEFT or RIGHT, but got '"
+                       << direction << "'";
+  return ctx.setResult(ctx.b.elementwise(
+      element, ctx.getInputs(),
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        ScalarOps o(b, loc, element);
+        return direction == "LEFT" ? o.shiftLeft(args[0], args[1])
+                                   : o.shiftRight(args[0], args[1]);
+      }));
+}
+
 //===----------------------------------------------------------------------===//
 // The table
 //===----------------------------------------------------------------------===//
@@ -261,7 +294,9 @@ ArrayRef<HandlerRow> pquant::getElementwiseHandlers() {
   static const HandlerRow rows[] = {
       {"", "Add", 13, 2, 2, 1, importArithmetic<add, fold::add>},
       {"", "And", 13, 2, 2, 1, importLogical<arith::AndIOp, foldAnd>},
+      {"", "BitShift", 13, 2, 2, 1, importBitShift},
       {"", "BitwiseAnd", 18, 2, 2, 1, importBitwise<arith::AndIOp>},
+      {"", "BitwiseNot", 18, 1, 1, 1, importBitwiseNot},
       {"", "BitwiseOr", 18, 2, 2, 1, importBitwise<arith::OrIOp>},
       {"", "BitwiseXor", 18, 2, 2, 1, importBitwise<arith::XOrIOp>},
       {"", "Div", 13, 2, 2, 1, importArithmetic<div, fold::div>},

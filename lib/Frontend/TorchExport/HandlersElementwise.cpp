@@ -225,6 +225,13 @@ static LogicalResult importLogical(NodeContext &ctx) {
                  ctx.getOperandAs("other", truth), function, fold::nothing);
 }
 
+static Value shiftLeft(ScalarOps &o, Value x, Value y) {
+  return o.shiftLeft(x, y);
+}
+static Value shiftRight(ScalarOps &o, Value x, Value y) {
+  return o.shiftRight(x, y);
+}
+
 template <BinaryFn function>
 static LogicalResult importBitwise(NodeContext &ctx) {
   ElementType type = ctx.getResultType();
@@ -309,15 +316,25 @@ ArrayRef<HandlerRow> pt2::getElementwiseHandlers() {
   static const HandlerRow rows[] = {
       {"aten.__and__.Scalar", "self", importBitwise<apply<arith::AndIOp>>},
       {"aten.__and__.Tensor", "self", importBitwise<apply<arith::AndIOp>>},
+      {"aten.__lshift__.Scalar", "self", importBitwise<shiftLeft>},
+      {"aten.__lshift__.Tensor", "self", importBitwise<shiftLeft>},
       {"aten.__or__.Tensor", "self", importBitwise<apply<arith::OrIOp>>},
+      {"aten.__rshift__.Scalar", "self", importBitwise<shiftRight>},
+      {"aten.__rshift__.Tensor", "self", importBitwise<shiftRight>},
       {"aten.__xor__.Tensor", "self", importBitwise<apply<arith::XOrIOp>>},
       {"aten.add.Scalar", "self", importSum<add, fold::add>},
       {"aten.add.Tensor", "self", importSum<add, fold::add>},
       {"aten.bitwise_and.Scalar", "self", importBitwise<apply<arith::AndIOp>>},
       {"aten.bitwise_and.Tensor", "self", importBitwise<apply<arith::AndIOp>>},
+      {"aten.bitwise_left_shift.Tensor", "self", importBitwise<shiftLeft>},
+      {"aten.bitwise_left_shift.Tensor_Scalar", "self",
+       importBitwise<shiftLeft>},
       {"aten.bitwise_not.default", "self", importBitwiseNot},
       {"aten.bitwise_or.Scalar", "self", importBitwise<apply<arith::OrIOp>>},
       {"aten.bitwise_or.Tensor", "self", importBitwise<apply<arith::OrIOp>>},
+      {"aten.bitwise_right_shift.Tensor", "self", importBitwise<shiftRight>},
+      {"aten.bitwise_right_shift.Tensor_Scalar", "self",
+       importBitwise<shiftRight>},
       {"aten.bitwise_xor.Scalar", "self", importBitwise<apply<arith::XOrIOp>>},
       {"aten.bitwise_xor.Tensor", "self", importBitwise<apply<arith::XOrIOp>>},
       {"aten.clamp.Tensor", "self", importClamp},

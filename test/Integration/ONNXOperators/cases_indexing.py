@@ -40,6 +40,27 @@ def cases_range():
                failure="expected a mask of at most as many columns as keys")
 
 
+def cases_bits():
+    small, amount = rng.integers(0, 256, (3, 4)).astype(np.uint8), rng.integers(0, 8, (4,)).astype(np.uint8)
+    wide = rng.integers(0, 2**40, (3, 4)).astype(np.uint64)
+    for direction, shift in (("LEFT", np.left_shift), ("RIGHT", np.right_shift)):
+        for name, x, y in (("uint8", small, amount), ("uint64", wide, amount.astype(np.uint64))):
+            yield Case(f"shift_{direction}_{name}", [node("BitShift", "x y", "z", direction=direction)],
+                       {"x": x, "y": y}, {"z": shift(x, y)})
+    yield Case("shift_far", [node("BitShift", "x y", "z", direction="RIGHT")], {"x": small, "y": amount + np.uint8(8)},
+               {"z": np.zeros((3, 4), np.uint8)})
+    yield Case("shift_up", [node("BitShift", "x y", "z", direction="UP")], {"x": small, "y": amount}, {"z": small},
+               error="expected direction LEFT or RIGHT, but got 'UP'")
+    yield Case("shift_signed", [node("BitShift", "x y", "z", direction="LEFT")],
+               {"x": small.astype(np.int8), "y": amount.astype(np.int8)}, {"z": small.astype(np.int8)},
+               error="expected unsigned integers, but got int8")
+    for x in (small, small.astype(np.int32) - 100):
+        yield Case(f"bitwise_not_{x.dtype}", [node("BitwiseNot", "x", "z")], {"x": x}, {"z": ~x})
+    x = small.astype(np.float32)
+    yield Case("bitwise_not_float", [node("BitwiseNot", "x", "z")], {"x": x}, {"z": x},
+               error="expected integers, but got float32")
+
+
 def cases_pad():
     x = normal(3, 4)
     pads = np.array([1, 2, 0, 3])
