@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Holds the states of the entry points 'prefill' and 'decode' in one block of
-// memory of a fixed capacity, and the number of tokens in them. What lies behind
-// that number is never read, so a run that fails leaves nothing to undo.
+// memory of a fixed capacity, and the number of tokens in them. What lies
+// behind that number is never read, so a run that fails leaves nothing to undo.
 //
 //===----------------------------------------------------------------------===//
 
@@ -116,7 +116,8 @@ PQuantStatus pquant_create_session(PQuantModel *model, int64_t capacity,
                     "expected a capacity of at most %" PRId64
                     ", which the model was exported with, but got %" PRId64,
                     most, capacity);
-  auto *session = static_cast<PQuantSession *>(calloc(1, sizeof(PQuantSession)));
+  auto *session =
+      static_cast<PQuantSession *>(calloc(1, sizeof(PQuantSession)));
   if (session) {
     session->model = model;
     session->decode = decode;
@@ -158,8 +159,7 @@ int64_t pquant_session_capacity(const PQuantSession *session) {
 PQuantStatus pquant_session_rewind(PQuantSession *session, int64_t position) {
   if (position < 0 || position > session->position)
     return setError(PQUANT_INVALID_ARGUMENT,
-                    "expected a position of 0 to %" PRId64
-                    ", but got %" PRId64,
+                    "expected a position of 0 to %" PRId64 ", but got %" PRId64,
                     session->position, position);
   session->position = position;
   return PQUANT_OK;
@@ -177,8 +177,8 @@ static PQuantStatus runStep(PQuantSession &session, const PQuantEntry &entry,
   inputs[1].data = &session.position;
   inputs[1].dtype = PQUANT_INT64;
   PQuantResults *results;
-  PQuantStatus status = runEntry(*session.model, entry, inputs, 2,
-                                 session.states, &results);
+  PQuantStatus status =
+      runEntry(*session.model, entry, inputs, 2, session.states, &results);
   if (status != PQUANT_OK)
     return status;
   pquant_free_results(session.results);
@@ -204,7 +204,8 @@ static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
   if (isNarrow && !narrowed)
     return setError(PQUANT_OUT_OF_MEMORY, "out of memory: %" PRId64 " tokens",
                     count);
-  int64_t step = &entry == session.prefill ? count : 1, before = session.position;
+  int64_t step = &entry == session.prefill ? count : 1,
+          before = session.position;
   PQuantStatus status = PQUANT_OK;
   for (int64_t i = 0; i < count && status == PQUANT_OK; i += step)
     status = runStep(session, entry,

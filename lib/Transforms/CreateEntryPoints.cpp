@@ -1,4 +1,4 @@
-//===- CreateEntryPoints.cpp - prefill and decode over a cache in place ----===//
+//===- CreateEntryPoints.cpp - prefill and decode over a cache in place ---===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,11 +6,12 @@
 //===----------------------------------------------------------------------===//
 //
 // --pquant-create-entry-points. In: the packed phase; @main takes past keys and
-// values and returns them with the new ones (MatchStep.h). Out: @main as it was,
-// and @prefill and @decode, which share its weights and hold the keys and values
-// in memory of a fixed capacity that they write in place (docs/Runtime.md,
-// sessions). Steps of a clone: its inputs become tokens and a position, what
-// follows from the position is checked, then caches take the place of pasts.
+// values and returns them with the new ones (MatchStep.h). Out: @main as it
+// was, and @prefill and @decode, which share its weights and hold the keys and
+// values in memory of a fixed capacity that they write in place
+// (docs/Runtime.md, sessions). Steps of a clone: its inputs become tokens and a
+// position, what follows from the position is checked, then caches take the
+// place of pasts.
 //
 //===----------------------------------------------------------------------===//
 
@@ -55,9 +56,9 @@ public:
 private:
   void addInputs(int64_t count);
   Value createInput(const StepInput &input);
-  Value createElements(RankedTensorType type,
-                       llvm::function_ref<Value(OpBuilder &, Location, ValueRange)>
-                           element);
+  Value createElements(
+      RankedTensorType type,
+      llvm::function_ref<Value(OpBuilder &, Location, ValueRange)> element);
   Value addState(const Cache &cache);
   void addStates();
   void replaceSizes();
@@ -79,8 +80,8 @@ private:
   OpBuilder builder;
   Location loc;
   Value tokens;
-  Value position, positionIndex; ///< tokens before this call
-  Value count, total;            ///< tokens of this call, and with it
+  Value position, positionIndex;   ///< tokens before this call
+  Value count, total;              ///< tokens of this call, and with it
   DenseMap<Value, Value> memories; ///< past -> memref
   DenseMap<Value, Value> tensors;  ///< past -> tensor of the memory
   SmallVector<std::pair<Value, Value>> written; ///< cache after, memref
@@ -136,7 +137,8 @@ Value StepBuilder::createElements(
     llvm::function_ref<Value(OpBuilder &, Location, ValueRange)> element) {
   SmallVector<OpFoldResult> sizes;
   for (auto [dim, size] : llvm::enumerate(type.getShape()))
-    sizes.push_back(!ShapedType::isDynamic(size) ? OpFoldResult(builder.getIndexAttr(size))
+    sizes.push_back(!ShapedType::isDynamic(size)
+                        ? OpFoldResult(builder.getIndexAttr(size))
                     : dim + 1 < type.getShape().size()
                         ? OpFoldResult(builder.getIndexAttr(1))
                         : OpFoldResult(count));
@@ -146,8 +148,7 @@ Value StepBuilder::createElements(
   SmallVector<utils::IteratorType> loops(type.getRank(),
                                          utils::IteratorType::parallel);
   Value start = tensor::FromElementsOp::create(
-      builder, loc,
-      RankedTensorType::get({}, type.getElementType()),
+      builder, loc, RankedTensorType::get({}, type.getElementType()),
       asInteger(builder, loc, positionIndex, type.getElementType()));
   AffineMap scalar = AffineMap::get(type.getRank(), 0, builder.getContext());
   Value result = linalg::GenericOp::create(
@@ -178,19 +179,20 @@ Value StepBuilder::createInput(const StepInput &input) {
                                        asInteger(b, l, row, element));
         });
   case InputKind::Total:
-    return createElements(
-        type, [&](OpBuilder &b, Location l, ValueRange) -> Value {
-          return asInteger(b, l, total, element);
-        });
+    return createElements(type,
+                          [&](OpBuilder &b, Location l, ValueRange) -> Value {
+                            return asInteger(b, l, total, element);
+                          });
   case InputKind::Mask:
     break;
   }
   SmallVector<OpFoldResult> sizes = {
-      builder.getIndexAttr(1),
-      type.isDynamicDim(1) ? OpFoldResult(total)
-                           : builder.getIndexAttr(type.getDimSize(1))};
+      builder.getIndexAttr(1), type.isDynamicDim(1)
+                                   ? OpFoldResult(total)
+                                   : builder.getIndexAttr(type.getDimSize(1))};
   Value empty = tensor::EmptyOp::create(builder, loc, sizes, element);
-  Value one = arith::ConstantOp::create(builder, loc, builder.getOneAttr(element));
+  Value one =
+      arith::ConstantOp::create(builder, loc, builder.getOneAttr(element));
   Value ones = linalg::FillOp::create(builder, loc, one, empty).getResult(0);
   return builder.createOrFold<tensor::CastOp>(loc, type, ones);
 }
@@ -365,8 +367,7 @@ static std::optional<Obstacle> createStep(func::FuncOp main, StringRef name,
 }
 
 static bool hasAttention(func::FuncOp function) {
-  return function
-      .walk([](AttentionOp) { return WalkResult::interrupt(); })
+  return function.walk([](AttentionOp) { return WalkResult::interrupt(); })
       .wasInterrupted();
 }
 
@@ -390,8 +391,7 @@ static void protectInputs(func::FuncOp function) {
 static void createSteps(func::FuncOp main) {
   StepForm form;
   std::optional<Obstacle> obstacle = matchStep(main, form);
-  int64_t count =
-      obstacle ? 0 : typeOf(form.getTokens()).getDimSize(1);
+  int64_t count = obstacle ? 0 : typeOf(form.getTokens()).getDimSize(1);
   if (!obstacle && count > 1)
     obstacle = {main.getLoc(), "it takes several tokens, and always as many"};
   if (!obstacle)
@@ -405,9 +405,9 @@ static void createSteps(func::FuncOp main) {
         << getLocationName(obstacle->location) << ": " << obstacle->text;
     return;
   }
-  emitRemark(main.getLoc()) << form.caches.size()
-                            << " caches are written in place by 'decode'"
-                            << (count == 1 ? "" : " and 'prefill'");
+  emitRemark(main.getLoc())
+      << form.caches.size() << " caches are written in place by 'decode'"
+      << (count == 1 ? "" : " and 'prefill'");
 }
 
 void CreateEntryPointsPass::runOnOperation() {

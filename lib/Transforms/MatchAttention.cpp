@@ -31,7 +31,9 @@ static bool isProduct(linalg::GenericOp op) {
   if (!op || op.getNumDpsInputs() != 2 || op.getNumDpsInits() != 1 ||
       op.getNumReductionLoops() != 1)
     return false;
-  auto sum = op.getBody()->getTerminator()->getOperand(0)
+  auto sum = op.getBody()
+                 ->getTerminator()
+                 ->getOperand(0)
                  .getDefiningOp<arith::AddFOp>();
   if (!sum)
     return false;
@@ -112,10 +114,10 @@ static PointExpr readOperand(const PointSpace &space, linalg::GenericOp op,
   return element;
 }
 
-/// The loops of a product at `at` of its result; `reduced` is what it sums over.
-static SmallVector<AffineExpr, 4> getLoops(linalg::GenericOp op,
-                                           ArrayRef<AffineExpr> at,
-                                           AffineExpr reduced) {
+/// The loops of a product at `at` of its result; `reduced` is what it sums
+/// over.
+static SmallVector<AffineExpr, 4>
+getLoops(linalg::GenericOp op, ArrayRef<AffineExpr> at, AffineExpr reduced) {
   SmallVector<AffineExpr, 4> loops(op.getNumLoops(), reduced);
   AffineMap out =
       op.getIndexingMapMatchingResult(cast<OpResult>(op.getResult(0)));
@@ -167,11 +169,9 @@ bool AttentionMatcher::isHeadIndex(AffineExpr index, int64_t size,
 
 /// The dimensions of a tensor of rank 4 as those of heads, read at (b, h, row,
 /// column).
-std::optional<HeadTensor> AttentionMatcher::asHeads(const PointExpr &expr,
-                                                    bool isRepeated,
-                                                    unsigned row,
-                                                    unsigned column,
-                                                    bool isSliced) {
+std::optional<HeadTensor>
+AttentionMatcher::asHeads(const PointExpr &expr, bool isRepeated, unsigned row,
+                          unsigned column, bool isSliced) {
   auto type = dyn_cast<RankedTensorType>(expr.value.getType());
   if (!type || type.getRank() != 4)
     return std::nullopt;
@@ -203,7 +203,8 @@ std::optional<HeadTensor> AttentionMatcher::asHeads(const PointExpr &expr,
   AffineExpr one = getAffineConstantExpr(1, space.getContext());
   const unsigned coordinates[] = {batch, head, row, column};
   for (auto [which, dim] : llvm::enumerate(coordinates))
-    if (!units.empty() && (space.size(dim) == one || (which == 1 && isRepeated)))
+    if (!units.empty() &&
+        (space.size(dim) == one || (which == 1 && isRepeated)))
       if (claim(which, units.front()))
         units.erase(units.begin());
   return llvm::is_contained(heads.permutation, -1) ? std::nullopt
@@ -293,7 +294,9 @@ bool AttentionMatcher::isHiddenRow(const PointExpr &condition) {
   if (!op || op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 ||
       op.getNumResults() != 1)
     return false;
-  auto either = op.getBody()->getTerminator()->getOperand(0)
+  auto either = op.getBody()
+                    ->getTerminator()
+                    ->getOperand(0)
                     .getDefiningOp<arith::OrIOp>();
   auto start = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
   if (!either || !start || !matchPattern(start.getInputs()[0], m_Zero()) ||
@@ -303,8 +306,7 @@ bool AttentionMatcher::isHiddenRow(const PointExpr &condition) {
   SmallVector<AffineExpr, 4> loops = getLoops(op, any->at, space.dim(keyRow));
   std::optional<PointExpr> hides =
       getNegated(space, {op.getRegionInputArgs()[0], loops});
-  auto compare =
-      hides ? hides->value.getDefiningOp<arith::CmpFOp>() : nullptr;
+  auto compare = hides ? hides->value.getDefiningOp<arith::CmpFOp>() : nullptr;
   if (!compare || compare.getPredicate() != arith::CmpFPredicate::OEQ ||
       getFloat(space, {compare.getRhs(), hides->at}) !=
           -std::numeric_limits<float>::infinity())
@@ -312,7 +314,8 @@ bool AttentionMatcher::isHiddenRow(const PointExpr &condition) {
   PointExpr tested = space.normalized({compare.getLhs(), hides->at});
   PointExpr logit{softmax.getInput(), {}};
   for (unsigned i = 0; i < 4; ++i)
-    logit.at.push_back(space.size(i) == getAffineConstantExpr(1, space.getContext())
+    logit.at.push_back(space.size(i) ==
+                               getAffineConstantExpr(1, space.getContext())
                            ? getAffineConstantExpr(0, space.getContext())
                            : space.dim(i));
   logit = space.normalized(logit);

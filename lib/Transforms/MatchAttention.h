@@ -59,8 +59,8 @@ public:
   /// and its mask when it is not made of positions.
   std::optional<AttentionMatch> matchOp(AttentionOp op);
 
-  /// Whether the masks of `op` are t <= s + `position`, where that is the number
-  /// of keys before the first query (null: T - S).
+  /// Whether the masks of `op` are t <= s + `position`, where that is the
+  /// number of keys before the first query (null: T - S).
   bool isCausalFrom(AttentionOp op, Value position);
 
 private:
@@ -106,8 +106,8 @@ private:
   bool isPositional = true;
 };
 
-/// Whether each query of `op` sees the keys up to its own, which `position` keys
-/// come before (null: as many as there are more keys than queries).
+/// Whether each query of `op` sees the keys up to its own, which `position`
+/// keys come before (null: as many as there are more keys than queries).
 bool seesWhatIsBefore(AttentionOp op, Value position);
 
 } // namespace pquant

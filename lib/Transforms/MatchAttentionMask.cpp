@@ -1,4 +1,4 @@
-//===- MatchAttentionMask.cpp - What attention does not see ----------------===//
+//===- MatchAttentionMask.cpp - What attention does not see ---------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -38,19 +38,18 @@ bool AttentionMatcher::matchVisible(const PointExpr &condition, bool negate,
                                     float hiddenLogit) {
   masks.push_back({negate ? MaskTensor::Hidden : MaskTensor::Visible, condition,
                    hiddenLogit});
-  isPositional &=
-      succeeded(space.getConditions(condition, negate, conditions));
+  isPositional &= succeeded(space.getConditions(condition, negate, conditions));
   return true;
 }
 
 /// A mask that is added: 0 where a key is visible, or any numbers.
 bool AttentionMatcher::matchMask(const PointExpr &expr) {
   PointExpr root = space.normalized(expr);
-  if (std::optional<float> number = getFloat(space, root); number && *number == 0)
+  if (std::optional<float> number = getFloat(space, root);
+      number && *number == 0)
     return true;
   if (auto select = root.value.getDefiningOp<arith::SelectOp>()) {
-    std::optional<float> on =
-        getFloat(space, {select.getTrueValue(), root.at});
+    std::optional<float> on = getFloat(space, {select.getTrueValue(), root.at});
     std::optional<float> off =
         getFloat(space, {select.getFalseValue(), root.at});
     if (on && off && *on == 0 && *off <= hidden)
@@ -102,8 +101,8 @@ std::optional<PointExpr> AttentionMatcher::findMaskTensor(PointExpr element) {
   };
   while (true) {
     auto type = dyn_cast<RankedTensorType>(element.value.getType());
-    if (type && (type.getElementType().isF32() ||
-                 type.getElementType().isInteger(1))) {
+    if (type &&
+        (type.getElementType().isF32() || type.getElementType().isInteger(1))) {
       bool isRead = true;
       for (auto [dim, at] : llvm::enumerate(element.at))
         isRead &= isRow(element.value, dim, at);
@@ -174,8 +173,7 @@ void AttentionMatcher::simplifyMask(AttentionOp op) {
     mask.at.insert(mask.at.begin(),
                    type.getDimSize(0) == 1 ? zero : space.dim(batch));
   }
-  if (matchMask(mask) &&
-      isCausal(space.size(keyRow) - space.size(queryRow)))
+  if (matchMask(mask) && isCausal(space.size(keyRow) - space.size(queryRow)))
     result.causal |= !conditions.empty();
   else
     result.mask = {MaskTensor::Added, mask, 0};
@@ -196,9 +194,8 @@ std::optional<AttentionMatch> AttentionMatcher::matchOp(AttentionOp op) {
     AffineExpr heads = space.dim(head);
     if (isRepeated && share != 1)
       heads = space.simplify(heads.floorDiv(share));
-    PointExpr element{value,
-                      {space.dim(batch), heads, space.dim(row),
-                       space.dim(column)}};
+    PointExpr element{
+        value, {space.dim(batch), heads, space.dim(row), space.dim(column)}};
     return matchHeads(element, isRepeated, row, column);
   };
   float scale = result.scale;

@@ -1,4 +1,4 @@
-//===- MatchStep.cpp - A function that continues a sequence ----------------===//
+//===- MatchStep.cpp - A function that continues a sequence ---------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -10,8 +10,8 @@
 //   present = concat(past, new)                      the past grows
 //   present = past with new written at position + s  the past has room
 //
-// Which is which follows from the operations; what other inputs hold (positions,
-// masks of padding) from their names, as exporters write them.
+// Which is which follows from the operations; what other inputs hold
+// (positions, masks of padding) from their names, as exporters write them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -62,7 +62,8 @@ static std::optional<RowWrite> matchRowWrite(Value value) {
   Value result = value;
   Value carried; // the tensor that the loops so far hand in
   while (auto loop = result.getDefiningOp<scf::ForOp>()) {
-    if (loop.getNumResults() != 1 || !isConstantIntValue(loop.getLowerBound(), 0) ||
+    if (loop.getNumResults() != 1 ||
+        !isConstantIntValue(loop.getLowerBound(), 0) ||
         !isConstantIntValue(loop.getStep(), 1) ||
         (carried && loop.getInitArgs()[0] != carried))
       return std::nullopt;
@@ -84,11 +85,12 @@ static std::optional<RowWrite> matchRowWrite(Value value) {
   return write;
 }
 
-/// Checks that element (b, g, s, d) of the rows goes to (b, g, position + s, d),
-/// for all of them.
+/// Checks that element (b, g, s, d) of the rows goes to (b, g, position + s,
+/// d), for all of them.
 static bool writesBehind(RowWrite write, Value position) {
   PointSpace space(write.rows);
-  AffineExpr zero = getAffineConstantExpr(0, space.getContext()), one = zero + 1;
+  AffineExpr zero = getAffineConstantExpr(0, space.getContext()),
+             one = zero + 1;
   auto rowAt = [&](int64_t dim) {
     return space.size(dim) == one ? zero : space.dim(dim);
   };
@@ -180,9 +182,10 @@ static std::optional<Obstacle> matchAttention(AttentionOp op, StepForm &form) {
   std::optional<Cache> key = matchCache(op.getKey(), op);
   std::optional<Cache> value = matchCache(op.getValue(), op);
   if (!key || !value || key->isFixed != value->isFixed)
-    return Obstacle{op.getLoc(),
-                    "its keys and values are not past ones with new ones behind, "
-                    "both returned"};
+    return Obstacle{
+        op.getLoc(),
+        "its keys and values are not past ones with new ones behind, "
+        "both returned"};
   form.caches.append({*key, *value});
   form.attentions.push_back(op);
   return std::nullopt;
@@ -210,8 +213,8 @@ static std::optional<InputKind> getInputKind(BlockArgument argument) {
       (type.getRank() == 2 && type.getDimSize(0) > 1))
     return std::nullopt;
   std::string name = getInputName(argument).lower();
-  bool isInteger = type.getElementType().isInteger() &&
-                   !type.getElementType().isInteger(1);
+  bool isInteger =
+      type.getElementType().isInteger() && !type.getElementType().isInteger(1);
   auto contains = [&](StringRef text) {
     return StringRef(name).contains(text);
   };
@@ -257,9 +260,8 @@ static std::optional<Obstacle> matchResults(func::FuncOp function,
                                             StepForm &form) {
   SmallVector<unsigned> others;
   for (unsigned i = 0; i < function.getNumResults(); ++i) {
-    bool isCache = llvm::any_of(form.caches, [&](const Cache &cache) {
-      return cache.result == i;
-    });
+    bool isCache = llvm::any_of(
+        form.caches, [&](const Cache &cache) { return cache.result == i; });
     bool isCounter = llvm::any_of(
         form.counters, [&](const auto &counter) { return counter.first == i; });
     if (!isCache && !isCounter)
@@ -292,8 +294,8 @@ std::optional<Obstacle> pquant::matchStep(func::FuncOp function,
 }
 
 std::optional<Obstacle> pquant::verifyStep(func::FuncOp function,
-                                           const StepForm &form,
-                                           Value position, Value total) {
+                                           const StepForm &form, Value position,
+                                           Value total) {
   for (auto [i, attention] : llvm::enumerate(form.attentions)) {
     AttentionOp op = attention;
     if (form.caches[2 * i].isFixed)
@@ -306,19 +308,19 @@ std::optional<Obstacle> pquant::verifyStep(func::FuncOp function,
     if (!seesWhatIsBefore(op, before))
       return Obstacle{op.getLoc(), "its mask is not causal"};
   }
-  auto results = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  auto results =
+      cast<func::ReturnOp>(function.getBody().front().getTerminator());
   PointSpace space(function.getContext());
   for (auto [result, argument] : form.counters) {
     Value next = results.getOperand(result);
     SmallVector<AffineExpr, 4> at(typeOf(next).getRank(),
                                   getAffineConstantExpr(0, space.getContext()));
     std::optional<AffineExpr> count = space.asIndex({next, at});
-    if (!count || space.simplify(*count) !=
-                      space.simplify(*space.asIndex({total, {}})))
-      return Obstacle{function.getLoc(),
-                      ("'" + getInputName(argument) +
-                       "' does not count the tokens")
-                          .str()};
+    if (!count ||
+        space.simplify(*count) != space.simplify(*space.asIndex({total, {}})))
+      return Obstacle{
+          function.getLoc(),
+          ("'" + getInputName(argument) + "' does not count the tokens").str()};
   }
   return std::nullopt;
 }

@@ -40,7 +40,7 @@ struct StepInput {
 
 /// A function that continues a sequence.
 struct StepForm {
-  SmallVector<Cache> caches;           ///< of each attention: keys, values
+  SmallVector<Cache> caches; ///< of each attention: keys, values
   SmallVector<AttentionOp> attentions;
   SmallVector<StepInput> inputs;
   /// Results that count tokens, with the arguments they continue.
@@ -63,9 +63,9 @@ StringRef getInputName(mlir::BlockArgument argument);
 std::optional<Obstacle> matchStep(mlir::func::FuncOp function, StepForm &form);
 
 /// Whether the function does what its form says when its inputs follow from
-/// `position` and `total`, the numbers (indices) of tokens before and after this
-/// call: writes go to the rows behind, masks hide what comes later, counters
-/// become the total.
+/// `position` and `total`, the numbers (indices) of tokens before and after
+/// this call: writes go to the rows behind, masks hide what comes later,
+/// counters become the total.
 std::optional<Obstacle> verifyStep(mlir::func::FuncOp function,
                                    const StepForm &form, Value position,
                                    Value total);

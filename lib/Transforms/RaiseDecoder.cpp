@@ -5,8 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// RMS norm becomes `pquant.rms_norm`, attention `pquant.attention` on the tensors that are behind its
-// views, so that repeated keys, masks and reshapes fall away.
+// RMS norm becomes `pquant.rms_norm`, attention `pquant.attention` on the
+// tensors that are behind its views, so that repeated keys, masks and reshapes
+// fall away.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,8 +15,8 @@
 #include "MatchNorm.h"
 #include "dialects/PQuant/PQuantDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
-#include "pquant/Transforms/RaiseSummary.h"
 #include "pquant/Transforms/Passes.h"
+#include "pquant/Transforms/RaiseSummary.h"
 
 namespace pquant {
 #define GEN_PASS_DEF_RAISEDECODERPASS
@@ -75,8 +76,8 @@ static Value createMask(OpBuilder &builder, Location loc,
              [&](OpBuilder &b, Location l, ValueRange args) {
                Value number = args[0];
                if (mask.kind != MaskTensor::Added) {
-                 Value none = arith::ConstantOp::create(
-                     b, l, b.getF32FloatAttr(0));
+                 Value none =
+                     arith::ConstantOp::create(b, l, b.getF32FloatAttr(0));
                  Value hidden = arith::ConstantOp::create(
                      b, l, b.getF32FloatAttr(mask.hidden));
                  bool isVisible = mask.kind == MaskTensor::Visible;
@@ -97,11 +98,11 @@ static void rewriteAttention(IRRewriter &rewriter,
   Value query = createHeads(rewriter, loc, match.query);
   Value key = createHeads(rewriter, loc, match.key);
   Value value = createHeads(rewriter, loc, match.value);
-  Value result = AttentionOp::create(
-      rewriter, loc, query, key, value,
-      createMask(rewriter, loc, match, query, key),
-      rewriter.getF32FloatAttr(match.scale),
-      match.causal ? rewriter.getUnitAttr() : UnitAttr());
+  Value result =
+      AttentionOp::create(rewriter, loc, query, key, value,
+                          createMask(rewriter, loc, match, query, key),
+                          rewriter.getF32FloatAttr(match.scale),
+                          match.causal ? rewriter.getUnitAttr() : UnitAttr());
   auto type = cast<RankedTensorType>(match.root->getResult(0).getType());
   if (type.getRank() == 3) {
     SmallVector<ReassociationIndices> merged{{0, 1}, {2}, {3}};
@@ -112,8 +113,8 @@ static void rewriteAttention(IRRewriter &rewriter,
   rewriter.replaceOp(match.root, result);
 }
 
-/// Attention that a frontend wrote: repeated keys and values, and a mask made of
-/// positions, fall away.
+/// Attention that a frontend wrote: repeated keys and values, and a mask made
+/// of positions, fall away.
 static void simplifyAttentions(ModuleOp module) {
   SmallVector<AttentionOp> ops;
   module.walk([&](AttentionOp op) { ops.push_back(op); });
@@ -139,7 +140,7 @@ static void raiseAttentions(ModuleOp module) {
   SmallVector<std::pair<Location, std::string>> others;
   for (linalg::SoftmaxOp softmax : softmaxes) {
     std::string reason;
-    if (std::optional<AttentionMatch> match = 
+    if (std::optional<AttentionMatch> match =
             AttentionMatcher(module.getContext(), reason)
                 .matchSoftmax(softmax)) {
       rewriteAttention(rewriter, *match);
@@ -168,14 +169,12 @@ static void raiseNorms(ModuleOp module) {
       continue;
     rewriter.setInsertionPoint(op);
     rewriter.replaceOpWithNewOp<RMSNormOp>(
-        op, match->input, match->weight,
-        rewriter.getF32FloatAttr(match->eps));
+        op, match->input, match->weight, rewriter.getF32FloatAttr(match->eps));
   }
 }
 
 namespace {
-struct RaiseDecoderPass
-    : pquant::impl::RaiseDecoderPassBase<RaiseDecoderPass> {
+struct RaiseDecoderPass : pquant::impl::RaiseDecoderPassBase<RaiseDecoderPass> {
   void runOnOperation() override {
     raiseNorms(getOperation());
     simplifyAttentions(getOperation());

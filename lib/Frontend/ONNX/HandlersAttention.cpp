@@ -304,37 +304,27 @@ static LogicalResult importTensorScatter(NodeContext &ctx) {
     SizeExpr last = past->sizes[axis] - update->sizes[axis] + SizeExpr(1);
     assertInRange(ctx.b, starts, isCircular ? past->sizes[axis] : last,
                     /*allowsNegative=*/false);
-    SizeList perBatch(rank, SizeExpr(1));
-    perBatch[0] = past->sizes[0];
-    starts = c.reshape(starts, perBatch);
-  } else {
-    starts = ctx.b.makeSizeScalar(SizeExpr(0), integer);
   }
-  Value source = ctx.b.getValue(*refined);
-  Value count = ctx.b.getIndexValue(update->sizes[axis]);
+  Value first = starts ? ctx.b.getValue(starts) : Value();
   Value capacity = ctx.b.getIndexValue(past->sizes[axis]);
-  Tensor result = c.generate(
-      past->element, past->sizes, {starts, past},
-      [&](ScalarOps &o, ArrayRef<Value> at, ValueRange elements) -> Value {
-        Value start = arith::IndexCastOp::create(o.b, o.loc, o.b.getIndexType(),
-                                                 elements[0]);
-        Value row = arith::SubIOp::create(o.b, o.loc, at[axis], start);
-        if (isCircular)
-          row = ctx.b.wrapIndex(o.b, o.loc, row, capacity);
-        // As an unsigned number a negative row is larger than any other.
-        Value isNew = arith::CmpIOp::create(
-            o.b, o.loc, arith::CmpIPredicate::ult, row, count);
-        return Compose::branch(
-            o, isNew,
-            [&](ScalarOps &o) {
-              SmallVector<Value> from(at);
-              from[axis] = row;
-              return Compose::extract(o, source, from);
-            },
-            [&](ScalarOps &) -> Value { return elements[1]; });
-      });
-  ctx.setOutput(0, result);
-  return success(result);
+  auto place = [&](OpBuilder &b, Location loc, ValueRange position) {
+    SmallVector<Value> at(position);
+    if (!first)
+      return at;
+    Value start = arith::IndexCastOp::create(
+        b, loc, b.getIndexType(),
+        tensor::ExtractOp::create(b, loc, first, position[0]));
+    at[axis] = arith::AddIOp::create(b, loc, start, position[axis]);
+    if (isCircular) {
+      Value around = arith::SubIOp::create(b, loc, at[axis], capacity);
+      Value isBehind = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge,
+                                             at[axis], capacity);
+      at[axis] = arith::SelectOp::create(b, loc, isBehind, around, at[axis]);
+    }
+    return at;
+  };
+  ctx.setOutput(0, scatter(ctx.b, past, *refined, "none", place));
+  return success();
 }
 
 ArrayRef<HandlerRow> pquant::getAttentionHandlers() {

@@ -1,7 +1,8 @@
 # Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Sessions of a model with past keys and values: sessions.py FOLDER, with c.so (groups of heads, 2 experts), f.so (a
-static cache of 8 positions) and s.so (no cache). The reference is `main` of the same library on the whole text."""
+static cache of 8 positions), t.so (one written by TensorScatter) and s.so (no cache). The reference is `main` of the
+same library on the whole text."""
 
 import os
 import sys
@@ -107,6 +108,17 @@ class SessionTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "capacity of at most 8, which the model was exported with, but got 9"):
             model.session(9)
         np.testing.assert_allclose(model.session(5).run(ids[:5]), want[4], atol=1e-5)
+
+    def test_tensor_scatter(self):
+        model, ids = pquant.load(os.path.join(FOLDER, "t.so")), np.arange(12) * 7 % 50
+        cache = {name: np.zeros((1, 2, 32, 8), np.float32) for name in ("past_k", "past_v")}
+        session = model.session(32)
+        for i in range(12):
+            counts = {"write_indices": np.array([i]), "nonpad_kv_seqlen": np.array([i + 1])}
+            want = model.run({"ids": ids[None, i : i + 1], **cache, **counts})
+            cache = {name: want[name.replace("past", "present")] for name in cache}
+            if i >= 4:
+                np.testing.assert_allclose(session.run(ids[:5] if i == 4 else ids[i]), want["logits"][0, 0], atol=1e-5)
 
     def test_inputs_are_only_read(self):
         past = {s.name: np.ones((1, 2, 3, 32), np.float32) for s in self.model.inputs[1:]}
