@@ -55,49 +55,37 @@ Decomposed RMSNormOp::decompose(OpBuilder &builder) {
 // RotaryEmbeddingOp
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// Where element d of a head finds its partner and its angle.
-struct RotaryPosition {
-  Value partner; ///< the other element of the rotated pair
-  Value angle;   ///< the column of the tables
-  Value first;   ///< whether d is the first of the pair (i1)
-};
-} // namespace
-
-static RotaryPosition buildRotaryPosition(Scalars &s, Value d, int64_t size,
-                                          bool interleaved) {
-  if (interleaved) {
-    Value two = s.index(2), one = s.index(1);
-    Value odd = s.make<arith::RemUIOp>(d, two);
-    Value first =
-        s.make<arith::CmpIOp>(arith::CmpIPredicate::eq, odd, s.index(0));
-    Value partner = s.make<arith::XOrIOp>(d, one);
-    return {partner, s.make<arith::DivUIOp>(d, two), first};
-  }
-  Value half = s.index(size / 2);
-  Value first = s.make<arith::CmpIOp>(arith::CmpIPredicate::ult, d, half);
-  Value partner = s.select(first, s.make<arith::AddIOp>(d, half),
-                           s.make<arith::SubIOp>(d, half));
-  return {partner, s.make<arith::RemUIOp>(d, half), first};
-}
-
 Decomposed RotaryEmbeddingOp::decompose(OpBuilder &builder) {
   Definition def(builder, *this);
-  int64_t size = typeOf(getInput()).getDimSize(3);
-  Value result = def.map(
-      def.sizesOf(getInput()), builder.getF32Type(),
-      {{getInput(), def.loops(4)}}, [&](Scalars &s, ValueRange args) -> Values {
-        Value batch = s.loopIndex(0), head = s.loopIndex(1);
-        Value t = s.loopIndex(2);
-        RotaryPosition at =
-            buildRotaryPosition(s, s.loopIndex(3), size, getInterleaved());
-        Values element = {batch, head, t, at.partner}, angle = {t, at.angle};
-        Value partner = s.make<tensor::ExtractOp>(getInput(), element);
-        Value cosine = s.make<tensor::ExtractOp>(getCos(), angle);
-        Value sine = s.make<tensor::ExtractOp>(getSin(), angle);
-        Value a = s.mul(args[0], cosine), b = s.mul(partner, sine);
-        return {s.select(at.first, s.sub(a, b), s.add(a, b))};
-      });
+  int64_t count = typeOf(getInput()).getDimSize(3) / 2;
+  // Each half holds one element of every pair.
+  Attribute zero = builder.getIndexAttr(0), one = builder.getIndexAttr(1);
+  Sizes sizes = def.sizesOf(getInput()), strides(4, one);
+  sizes[3] = builder.getIndexAttr(count);
+  strides[3] = builder.getIndexAttr(getInterleaved() ? 2 : 1);
+  SmallVector<Sizes, 2> offsets(2, Sizes(4, zero));
+  offsets[1][3] = builder.getIndexAttr(getInterleaved() ? 1 : count);
+  Values halves;
+  for (const Sizes &offset : offsets)
+    halves.push_back(tensor::ExtractSliceOp::create(
+        builder, def.loc, getInput(), offset, sizes, strides));
+  SmallVector<AffineExpr> angle = {def.loop(2), def.loop(3)};
+  Value result = tensor::EmptyOp::create(
+      builder, def.loc, def.sizesOf(getInput()), builder.getF32Type());
+  for (unsigned i : {0, 1}) {
+    Value half = def.map(sizes, builder.getF32Type(),
+                         {{halves[i], def.loops(4)},
+                          {halves[1 - i], def.loops(4)},
+                          {getCos(), angle},
+                          {getSin(), angle}},
+                         [&](Scalars &s, ValueRange args) -> Values {
+                           Value a = s.mul(args[0], args[2]),
+                                 b = s.mul(args[1], args[3]);
+                           return {i == 0 ? s.sub(a, b) : s.add(a, b)};
+                         });
+    result = tensor::InsertSliceOp::create(builder, def.loc, half, result,
+                                           offsets[i], sizes, strides);
+  }
   return Values{result};
 }
 

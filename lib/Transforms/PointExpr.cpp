@@ -264,24 +264,22 @@ PointSpace::throughSlice(tensor::ExtractSliceOp op, ArrayRef<AffineExpr> at) {
   return source;
 }
 
-/// The part of a known number, all parts before it being of static size.
+/// The part that the index is in at every point, all parts before it being of
+/// static size.
 std::optional<PointExpr> PointSpace::throughConcat(tensor::ConcatOp op,
                                                    ArrayRef<AffineExpr> at) {
-  auto index = dyn_cast<AffineConstantExpr>(simplify(at[op.getDim()]));
-  if (!index)
-    return std::nullopt;
-  int64_t rest = index.getValue();
+  AffineExpr rest = simplify(at[op.getDim()]);
   for (Value input : op.getInputs()) {
     int64_t size =
         cast<RankedTensorType>(input.getType()).getDimSize(op.getDim());
-    if (ShapedType::isDynamic(size))
+    if (ShapedType::isDynamic(size) || !isNonNegative(rest))
       return std::nullopt;
-    if (rest < size) {
+    if (isNonNegative(simplify(size - 1 - rest))) {
       PointExpr source{input, llvm::to_vector<4>(at)};
-      source.at[op.getDim()] = getAffineConstantExpr(rest, context);
+      source.at[op.getDim()] = rest;
       return source;
     }
-    rest -= size;
+    rest = simplify(rest - size);
   }
   return std::nullopt;
 }

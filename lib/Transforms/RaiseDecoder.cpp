@@ -7,14 +7,17 @@
 //
 // RMS norm becomes `pquant.rms_norm`, attention `pquant.attention` on the
 // tensors that are behind its views, so that repeated keys, masks and reshapes
-// fall away.
+// fall away, and rotary embedding `pquant.rotary_embedding` with tables of
+// half the width.
 //
 //===----------------------------------------------------------------------===//
 
 #include "MatchAttention.h"
 #include "MatchNorm.h"
+#include "MatchRotary.h"
 #include "dialects/PQuant/PQuantDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/IR/IRMapping.h"
 #include "pquant/Transforms/Passes.h"
 #include "pquant/Transforms/RaiseSummary.h"
 
@@ -173,12 +176,106 @@ static void raiseNorms(ModuleOp module) {
   }
 }
 
+/// cos or sin in the body of an op over rows and pairs.
+static Value createAngle(OpBuilder &builder, Location loc,
+                         const AngleExpr &angle) {
+  if (angle.op) {
+    IRMapping mapping;
+    for (auto [operand, value] :
+         llvm::zip_equal(angle.operands, angle.op->getOperands()))
+      mapping.map(value, createAngle(builder, loc, operand));
+    return builder.clone(*angle.op, mapping)->getResult(0);
+  }
+  if (!angle.table)
+    return arith::ConstantOp::create(builder, loc,
+                                     builder.getF32FloatAttr(angle.number));
+  auto type = cast<RankedTensorType>(angle.table.getType());
+  Value row = linalg::IndexOp::create(builder, loc, 0);
+  Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+  SmallVector<Value> at;
+  for (int64_t size : type.getShape())
+    at.push_back(size == 1 ? zero : row);
+  at.back() = affine::AffineApplyOp::create(
+      builder, loc,
+      AffineMap::get(1, 0,
+                     builder.getAffineDimExpr(0) * angle.stride + angle.offset),
+      ValueRange{linalg::IndexOp::create(builder, loc, 1)});
+  return tensor::ExtractOp::create(builder, loc, angle.table, at);
+}
+
+/// cos or sin as S x D/2: a table itself, or a new one that all layers share.
+static Value createTable(OpBuilder &builder, Location loc,
+                         const AngleExpr &angle, int64_t width) {
+  Value table = angle.getTable();
+  auto type = cast<RankedTensorType>(table.getType());
+  if (!angle.op && type.getShape().back() == width) {
+    SmallVector<ReassociationIndices> merged(2, {type.getRank() - 1});
+    merged[0] = llvm::to_vector<2>(llvm::seq<int64_t>(0, type.getRank() - 1));
+    return type.getRank() == 2
+               ? table
+               : tensor::CollapseShapeOp::create(builder, loc, table, merged);
+  }
+  SmallVector<OpFoldResult> sizes{builder.getIndexAttr(1),
+                                  builder.getIndexAttr(width)};
+  for (int64_t i = 0; i < type.getRank() - 1; ++i)
+    if (type.getDimSize(i) != 1)
+      sizes[0] = tensor::getMixedSize(builder, loc, table, i);
+  Value empty =
+      tensor::EmptyOp::create(builder, loc, sizes, builder.getF32Type());
+  SmallVector<utils::IteratorType> loops(2, utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             builder, loc, empty.getType(), ValueRange(), empty,
+             builder.getMultiDimIdentityMap(2), loops,
+             [&](OpBuilder &b, Location l, ValueRange) {
+               linalg::YieldOp::create(b, l, createAngle(b, l, angle));
+             })
+      .getResult(0);
+}
+
+/// x * cos + rotate(x) * sin -> pquant.rotary_embedding
+static void rewriteRotary(IRRewriter &rewriter, Operation *op,
+                          const RotaryMatch &match) {
+  Location loc = op->getLoc();
+  rewriter.setInsertionPoint(op);
+  int64_t width =
+      cast<RankedTensorType>(match.input.getType()).getDimSize(3) / 2;
+  // Swapping heads and rows is its own inverse.
+  SmallVector<int64_t, 4> order{0, match.row == 2 ? 1 : 2, match.row, 3};
+  Value result = RotaryEmbeddingOp::create(
+      rewriter, loc, createHeads(rewriter, loc, {match.input, order}),
+      createTable(rewriter, loc, match.cos, width),
+      createTable(rewriter, loc, match.sin, width),
+      match.interleaved ? rewriter.getUnitAttr() : UnitAttr());
+  rewriter.replaceOp(op, createHeads(rewriter, loc, {result, order}));
+}
+
+static void raiseRotaries(ModuleOp module) {
+  SmallVector<Operation *> ops;
+  module.walk([&](Operation *op) {
+    if (isa<linalg::GenericOp, tensor::ConcatOp, tensor::CollapseShapeOp>(op) &&
+        op->getNumResults() == 1)
+      ops.push_back(op);
+  });
+  IRRewriter rewriter(module.getContext());
+  int64_t count = 0;
+  for (Operation *op : ops) {
+    if (std::optional<RotaryMatch> match = matchRotary(op->getResult(0))) {
+      rewriteRotary(rewriter, op, *match);
+      ++count;
+    }
+  }
+  if (count)
+    emitRemark(module.getLoc())
+        << count << " rotary embedding" << (count == 1 ? "" : "s") << " raised";
+}
+
 namespace {
 struct RaiseDecoderPass : pquant::impl::RaiseDecoderPassBase<RaiseDecoderPass> {
   void runOnOperation() override {
     raiseNorms(getOperation());
     simplifyAttentions(getOperation());
     raiseAttentions(getOperation());
+    raiseRotaries(getOperation());
   }
 };
 } // namespace

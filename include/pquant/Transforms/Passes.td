@@ -307,10 +307,11 @@ def RaisePass : Pass<"pquant-raise", "::mlir::ModuleOp"> {
 }
 
 def RaiseDecoderPass : Pass<"pquant-raise-decoder", "::mlir::ModuleOp"> {
-  let summary = "recognise RMS norm and attention";
+  let summary = "recognise RMS norm, attention and rotary embedding";
   let description = [{
-    Replaces `x * (1 / sqrt(mean(x^2) + eps)) * w`, written out, by `pquant.rms_norm`, and
-    `softmax(scale * Q K^T + mask) V` by `pquant.attention`. Precondition: tensor IR as the frontends write it.
+    Replaces `x * (1 / sqrt(mean(x^2) + eps)) * w`, written out, by `pquant.rms_norm`,
+    `softmax(scale * Q K^T + mask) V` by `pquant.attention`, and `x * cos + concat(-x'', x') * sin` by
+    `pquant.rotary_embedding`, x' and x'' being the halves of x. Precondition: tensor IR as the frontends write it.
 
     - The softmax is over the last dimension of float32 [batch, heads, queries, keys].
     - Q, K and V are the tensors behind all views (reshapes, transposes, heads repeated by expand or broadcast, batch and
@@ -319,6 +320,8 @@ def RaiseDecoderPass : Pass<"pquant-raise-decoder", "::mlir::ModuleOp"> {
     - The mask is added or selected, and is 0 or a very negative number by a condition on positions. It falls away where
       the condition always holds and becomes `causal` where it is `t <= s + (T - S)`, which integer arithmetic on
       positions (ranges, offsets of a cache, differences of positions) is followed to find out.
+    - Both elements of a rotated pair are sums of two products, whether as halves or as neighbours. cos and sin have a row
+      for each row of x, and the same for both elements, by their arithmetic or as numbers of a constant.
 
     ```
     %l = linalg.generic {(b, h, s, d), (b, h, t, d) -> (b, h, s, t)} ins(%q, %k) ...
@@ -333,11 +336,12 @@ def RaiseDecoderPass : Pass<"pquant-raise-decoder", "::mlir::ModuleOp"> {
     ```
 
     Left alone: attention whose mask is data, whose probabilities have another use, or whose sizes are not known to be
-    those of heads, with the reason in the summary, which is one remark on the module. Results agree up to the rounding of
-    the scale, which is applied once.
+    those of heads, with the reason in the summary, which is one remark on the module; rotations by angles that depend on
+    the batch. Results agree up to the rounding of the scale, which is applied once, and the order of two products.
   }];
   let dependentDialects = [
-    "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::pquant::PQuantDialect"];
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::tensor::TensorDialect", "::pquant::PQuantDialect"];
 }
 
 def RaiseFloatLinearsPass : Pass<"pquant-raise-float-linears", "::mlir::ModuleOp"> {
