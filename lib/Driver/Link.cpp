@@ -74,7 +74,7 @@ LogicalResult pquant::linkArtifact(const CompilerOptions &options,
                  *runtime,
                  "-Wl,--no-whole-archive",
                  "-Wl,--gc-sections",
-                 "-Wl,-z,noexecstack",
+                 "-Wl,-z,noexecstack,-z,defs",
                  "-lgomp",
                  "-lm",
                  "-ldl"};
