@@ -314,12 +314,19 @@ bool AttentionMatcher::isHiddenRow(const PointExpr &condition) {
   PointExpr tested = space.normalized({compare.getLhs(), hides->at});
   PointExpr logit{softmax.getInput(), {}};
   for (unsigned i = 0; i < 4; ++i)
-    logit.at.push_back(space.size(i) ==
-                               getAffineConstantExpr(1, space.getContext())
-                           ? getAffineConstantExpr(0, space.getContext())
-                           : space.dim(i));
+    logit.at.push_back(space.dim(i));
   logit = space.normalized(logit);
-  return tested.value == logit.value;
+  // The only row of a dimension is row 0.
+  AffineExpr zero = getAffineConstantExpr(0, space.getContext());
+  auto isSameIndex = [&](AffineExpr a, AffineExpr b) {
+    AffineExpr difference = a - b;
+    for (unsigned i = 0; i < 4; ++i)
+      if (space.size(i) == zero + 1)
+        difference = difference.replace(space.dim(i), zero);
+    return space.simplify(difference) == zero;
+  };
+  return tested.value == logit.value &&
+         llvm::all_of_zip(tested.at, logit.at, isSameIndex);
 }
 
 /// Whether an operand is the probabilities at the point.

@@ -238,30 +238,37 @@ static LogicalResult importLogical(NodeContext &ctx) {
       }));
 }
 
-template <typename Op>
-static LogicalResult importBitwise(NodeContext &ctx) {
-  if (failed(ctx.requireSameType(0, 1)))
-    return failure();
+/// The type of the first input, which must be of integers.
+static FailureOr<ElementType> getInteger(NodeContext &ctx) {
   ElementType element = ctx.getInput(0)->element;
   if (!element.isInteger())
     return ctx.error() << "expected integers, but got "
                        << getNumPyName(element);
+  return element;
+}
+
+template <typename Op>
+static LogicalResult importBitwise(NodeContext &ctx) {
+  if (failed(ctx.requireSameType(0, 1)))
+    return failure();
+  FailureOr<ElementType> element = getInteger(ctx);
+  if (failed(element))
+    return failure();
   return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(),
+      *element, ctx.getInputs(),
       [](OpBuilder &b, Location loc, ValueRange args) {
         return Op::create(b, loc, args[0], args[1]).getResult();
       }));
 }
 
 static LogicalResult importBitwiseNot(NodeContext &ctx) {
-  ElementType element = ctx.getInput(0)->element;
-  if (!element.isInteger())
-    return ctx.error() << "expected integers, but got "
-                       << getNumPyName(element);
+  FailureOr<ElementType> element = getInteger(ctx);
+  if (failed(element))
+    return failure();
   return ctx.setResult(ctx.b.elementwise(
-      element, ctx.getInputs(),
+      *element, ctx.getInputs(),
       [&](OpBuilder &b, Location loc, ValueRange args) {
-        Value ones = ScalarOps(b, loc, element).constant(-1);
+        Value ones = ScalarOps(b, loc, *element).constant(-1);
         return arith::XOrIOp::create(b, loc, args[0], ones).getResult();
       }));
 }
