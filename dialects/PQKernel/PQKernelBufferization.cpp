@@ -73,6 +73,7 @@ void pqk::registerBufferizableOpInterfaceExternalModels(
     DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, pqk::PQKernelDialect *) {
     attachModels<pqk::QuantizeOp, pqk::BinaryLinearOp, pqk::Int8LinearOp,
-                 pqk::ExpertLinearOp, pqk::FloatLinearOp>(context);
+                 pqk::ExpertLinearOp, pqk::FloatLinearOp, pqk::AttentionOp>(
+        context);
   });
 }

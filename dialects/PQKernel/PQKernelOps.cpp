@@ -62,6 +62,10 @@ void pqk::FloatLinearOp::getEffects(Effects &effects) {
   addKernelEffects(*this, /*accumulate=*/false, effects);
 }
 
+void pqk::AttentionOp::getEffects(Effects &effects) {
+  addKernelEffects(*this, /*accumulate=*/false, effects);
+}
+
 //===----------------------------------------------------------------------===//
 // Verifiers
 //===----------------------------------------------------------------------===//
@@ -219,6 +223,61 @@ LogicalResult pqk::FloatLinearOp::verify() {
   if (ShapedType::isDynamic(k))
     return success();
   return verifyWeight(*this, getWeight(), LayoutKind::F32x16, 1, n, k);
+}
+
+/// (C3) of pqk.attention.
+static LogicalResult verifyMask(pqk::AttentionOp op) {
+  Value mask = op.getMask(), output = op.getOutput();
+  if (!mask)
+    return success();
+  if (getSize(mask, 0) != 1 &&
+      failed(verifySize(op, "batch of mask", mask, 0, getSize(output, 0))))
+    return failure();
+  if (failed(verifySize(op, "heads of mask", mask, 1, 1)) ||
+      failed(verifySize(op, "rows of mask", mask, 2, getSize(output, 2))))
+    return failure();
+  return verifySize(op, "columns of mask", mask, 3, getSize(op.getKey(), 2));
+}
+
+LogicalResult pqk::AttentionOp::verify() {
+  Value query = getQuery(), key = getKey(), value = getValue();
+  int64_t depth = getSize(query, 3), width = getSize(value, 3);
+  // (C1)
+  if (depth < 1 || width < 1)
+    return emitOpError() << "expected static, positive sizes of the last "
+                            "dimensions of query and value";
+  // (C2)
+  struct Agreement {
+    StringRef what;
+    Value value;
+    unsigned dim;
+    int64_t expected;
+  };
+  Value output = getOutput();
+  int64_t batch = getSize(query, 0);
+  if (failed(verifyOneSemantics(*this)))
+    return failure();
+  for (const Agreement &pair :
+       {Agreement{"batch of key", key, 0, batch},
+        {"batch of value", value, 0, batch},
+        {"batch of output", output, 0, batch},
+        {"heads of output", output, 1, getSize(query, 1)},
+        {"rows of output", output, 2, getSize(query, 2)},
+        {"columns of output", output, 3, width},
+        {"heads of value", value, 1, getSize(key, 1)},
+        {"rows of value", value, 2, getSize(key, 2)},
+        {"columns of key", key, 3, depth}})
+    if (failed(
+            verifySize(*this, pair.what, pair.value, pair.dim, pair.expected)))
+      return failure();
+  int64_t heads = getSize(query, 1), groups = getSize(key, 1);
+  if (groups == 0 || (!ShapedType::isDynamic(heads) &&
+                      !ShapedType::isDynamic(groups) && heads % groups))
+    return emitOpError() << "expected the heads of key to divide those of "
+                            "query, but got "
+                         << groups << " and " << heads;
+  // (C3)
+  return verifyMask(*this);
 }
 
 //===----------------------------------------------------------------------===//

@@ -39,6 +39,9 @@ Value buildRowScale(OpBuilder &builder, Location loc, Value scale, int64_t rows,
 Value buildExpertScale(OpBuilder &builder, Location loc, Value scale,
                        int64_t rows);
 
+/// The kernel for an attention on f32, with the result's type.
+Value buildAttention(OpBuilder &builder, AttentionOp op);
+
 /// The i32 sums of the rows of an i8 matrix.
 Value buildActivationSums(OpBuilder &builder, Location loc, Value values);
 

@@ -27,6 +27,15 @@ enum class KernelKind {
   Int8Linear,
   ExpertLinear,
   FloatLinear,
+  Attention,
+};
+
+/// What an attention kernel is written for: D and E of `pqk.attention`, its
+/// scale and the optional parts.
+struct AttentionSpec {
+  int64_t depth = 0, width = 0;
+  float scale = 1;
+  bool causal = false, masked = false;
 };
 
 /// What makes a kernel function: two specs that are equal share one.
@@ -37,6 +46,8 @@ struct KernelSpec {
   bool accumulate = false;
   /// Quantize only.
   QuantizerAttr quantizer;
+  /// Attention only.
+  AttentionSpec attention = {};
 
   /// `pqk_binary_linear_acc_avx2`, `pqk_quantize_mul_recip_avx2`.
   std::string getSymbolName() const;
@@ -169,6 +180,9 @@ void emitQuantize(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
 /// Calls the INT8 kernel on each run of rows with the same expert.
 void emitExpertLinear(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
                       KernelGetter kernels);
+/// One pass over the keys for each block of query rows.
+void emitAttention(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
+                   KernelGetter kernels);
 /// The float kernel in tiles that fit the level's registers.
 void emitFloatLinear(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
                      KernelGetter kernels);

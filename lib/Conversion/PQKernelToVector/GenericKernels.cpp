@@ -86,6 +86,7 @@ ArrayRef<KernelRow> pquant::getGenericKernels() {
       {KernelKind::Int8Linear, "", emitGenericInt8},
       {KernelKind::ExpertLinear, "", emitExpertLinear},
       {KernelKind::FloatLinear, "", emitFloatLinear},
+      {KernelKind::Attention, "", emitAttention},
   };
   return rows;
 }

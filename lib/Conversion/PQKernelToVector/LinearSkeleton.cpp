@@ -45,6 +45,7 @@ LinearArgs::LinearArgs(KernelBuilder &b, const KernelSpec &spec,
     break;
   case KernelKind::ExpertLinear:
   case KernelKind::Quantize:
+  case KernelKind::Attention:
     llvm_unreachable("not a kernel on one matrix");
   }
   rows = b.dim(output, 0);

@@ -46,6 +46,8 @@ static StringRef getKindName(KernelKind kind) {
     return "expert_linear";
   case KernelKind::FloatLinear:
     return "float_linear";
+  case KernelKind::Attention:
+    return "attention";
   }
   llvm_unreachable("unknown kernel kind");
 }
@@ -71,12 +73,26 @@ static std::string getQuantizerName(QuantizerAttr quantizer) {
   return name;
 }
 
+/// `_64_64`: D and E; `_causal`, `_mask`, `_scale` and the bits of the float.
+static std::string getAttentionName(const AttentionSpec &spec) {
+  std::string name =
+      "_" + std::to_string(spec.depth) + "_" + std::to_string(spec.width);
+  if (spec.causal)
+    name += "_causal";
+  if (spec.masked)
+    name += "_mask";
+  uint64_t bits = llvm::APFloat(spec.scale).bitcastToAPInt().getZExtValue();
+  return name + "_scale" + llvm::utohexstr(bits, /*LowerCase=*/true);
+}
+
 std::string KernelSpec::getSymbolName() const {
   std::string name = ("pqk_" + getKindName(kind)).str();
   if (accumulate)
     name += "_acc";
   if (quantizer)
     name += "_" + getQuantizerName(quantizer);
+  if (kind == KernelKind::Attention)
+    name += getAttentionName(attention);
   return name + "_" + level.getName().str();
 }
 
@@ -97,7 +113,7 @@ static MemRefType getOperandType(MemRefType type) {
 
 /// The operand types of a kind's kernels.
 static SmallVector<Type> getArgumentTypes(MLIRContext *context,
-                                          KernelKind kind) {
+                                          const KernelSpec &spec) {
   OpBuilder b(context);
   Type i8 = b.getI8Type(), i32 = b.getI32Type(), i64 = b.getI64Type(),
        f32 = b.getF32Type();
@@ -108,7 +124,7 @@ static SmallVector<Type> getArgumentTypes(MLIRContext *context,
     return getOperandType(
         MemRefType::get({ShapedType::kDynamic, ShapedType::kDynamic}, element));
   };
-  switch (kind) {
+  switch (spec.kind) {
   case KernelKind::Quantize:
     return {mat(f32), mat(i8), vec(f32), vec(i32)};
   case KernelKind::BinaryLinear:
@@ -119,6 +135,11 @@ static SmallVector<Type> getArgumentTypes(MLIRContext *context,
     return {mat(i8), vec(f32), vec(i64), vec(i8), mat(i32), mat(f32), mat(f32)};
   case KernelKind::FloatLinear:
     return {mat(f32), vec(f32), mat(f32)};
+  case KernelKind::Attention: {
+    Type heads = getOperandType(
+        MemRefType::get(SmallVector<int64_t>(4, ShapedType::kDynamic), f32));
+    return SmallVector<Type>(spec.attention.masked ? 5 : 4, heads);
+  }
   }
   llvm_unreachable("unknown kernel kind");
 }
@@ -152,8 +173,7 @@ func::FuncOp KernelLibrary::get(const KernelSpec &spec) {
 
   MLIRContext *context = module.getContext();
   Location loc = UnknownLoc::get(context);
-  auto type =
-      FunctionType::get(context, getArgumentTypes(context, spec.kind), {});
+  auto type = FunctionType::get(context, getArgumentTypes(context, spec), {});
   auto function = func::FuncOp::create(loc, name, type);
   function.setPrivate();
   function->setAttr("llvm.emit_c_interface", UnitAttr::get(context));
@@ -194,6 +214,15 @@ static std::optional<KernelSpec> getSpec(Operation *op, LevelAttr level) {
       })
       .Case([&](pqk::FloatLinearOp) {
         return KernelSpec{KernelKind::FloatLinear, level, false, {}};
+      })
+      .Case([&](pqk::AttentionOp op) {
+        auto size = [](Value operand) {
+          return cast<ShapedType>(operand.getType()).getDimSize(3);
+        };
+        AttentionSpec attention = {size(op.getQuery()), size(op.getValue()),
+                                   op.getScale().convertToFloat(),
+                                   op.getCausal(), bool(op.getMask())};
+        return KernelSpec{KernelKind::Attention, level, false, {}, attention};
       })
       .Default(std::nullopt);
 }

@@ -12,7 +12,7 @@
 // sums), and a linear takes the sums of the quantiser behind its operand; so
 // this is a walk with a table of quantisers, not a set of one-to-one patterns.
 // Steps: ops without a kernel are replaced by their definitions, quantisers get
-// their kernel, linears get theirs, then quantisers go.
+// their kernel, linears and attention get theirs, then quantisers go.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,7 +46,7 @@ static RankedTensorType typeOf(Value value) {
 //===----------------------------------------------------------------------===//
 
 static bool hasKernel(Operation *op) {
-  if (isa<QuantizeOp>(op))
+  if (isa<QuantizeOp, AttentionOp>(op))
     return true;
   if (auto binary = dyn_cast<BinaryLinearOp>(op))
     return llvm::all_of(binary.getPlanes(), isPackedConstant) &&
@@ -345,14 +345,18 @@ void KernelBuilder::convert() {
   module.walk([&](QuantizeOp op) { quantizers.push_back(op); });
   for (QuantizeOp op : quantizers)
     convertQuantize(op);
-  SmallVector<Operation *> linears;
+  SmallVector<Operation *> others;
   module.walk([&](DecomposableOpInterface op) {
     if (!isa<QuantizeOp>(op))
-      linears.push_back(op);
+      others.push_back(op);
   });
-  for (Operation *op : linears) {
+  for (Operation *op : others) {
     rewriter.setInsertionPoint(op);
     loc = op->getLoc();
+    if (auto attention = dyn_cast<AttentionOp>(op)) {
+      rewriter.replaceOp(op, buildAttention(rewriter, attention));
+      continue;
+    }
     Value result = convertLinear(op);
     Value source = shapeSource(op->getOperand(0));
     RankedTensorType type = typeOf(op->getResult(0));

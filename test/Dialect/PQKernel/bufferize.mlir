@@ -57,3 +57,19 @@ func.func @experts_and_floats(%q: tensor<4x64xi8>, %s: tensor<4xf32>, %e: tensor
     outs(%0 : tensor<4x16xf32>) accumulate {columns = 64 : i64} -> tensor<4x16xf32>
   return %1 : tensor<4x16xf32>
 }
+
+// -----
+
+// The keys are read where they lie in the cache.
+// CHECK-LABEL: @attention
+// CHECK-SAME:    %[[CACHE:[^:]+]]: memref<1x2x16x8xf32
+func.func @attention(%cache: tensor<1x2x16x8xf32>, %q: tensor<1x4x3x8xf32>, %n: index) -> tensor<1x4x3x8xf32> {
+  // CHECK-NOT: memref.copy
+  // CHECK: %[[K:.+]] = memref.subview %[[CACHE]]
+  // CHECK: pqk.attention ins(%{{.+}}, %[[K]], %[[K]] : {{.*}}) outs(%{{.+}} : memref<1x4x3x8xf32>) causal
+  %k = tensor.extract_slice %cache[0, 0, 0, 0] [1, 2, %n, 8] [1, 1, 1, 1] : tensor<1x2x16x8xf32> to tensor<1x2x?x8xf32>
+  %o = tensor.empty() : tensor<1x4x3x8xf32>
+  %0 = pqk.attention ins(%q, %k, %k : tensor<1x4x3x8xf32>, tensor<1x2x?x8xf32>, tensor<1x2x?x8xf32>)
+    outs(%o : tensor<1x4x3x8xf32>) causal {scale = 1.0 : f32} -> tensor<1x4x3x8xf32>
+  return %0 : tensor<1x4x3x8xf32>
+}

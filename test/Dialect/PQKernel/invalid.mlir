@@ -209,3 +209,35 @@ func.func @results_of_tensors(%x: tensor<4x10xf32>, %w: tensor<160xf32>, %y: ten
   pqk.float_linear ins(%x, %w : tensor<4x10xf32>, tensor<160xf32>) outs(%y : tensor<4x3xf32>)
   return
 }
+
+// -----
+
+func.func @attention_c1(%q: memref<1x2x3x?xf32>, %k: memref<1x2x3x4xf32>, %o: memref<1x2x3x4xf32>) {
+  // expected-error @+1 {{'pqk.attention' op expected static, positive sizes of the last dimensions of query and value}}
+  pqk.attention ins(%q, %k, %k : memref<1x2x3x?xf32>, memref<1x2x3x4xf32>, memref<1x2x3x4xf32>) outs(%o : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
+  return
+}
+
+// -----
+
+func.func @attention_c2_columns(%q: memref<1x2x3x8xf32>, %k: memref<1x2x3x4xf32>, %o: memref<1x2x3x4xf32>) {
+  // expected-error @+1 {{'pqk.attention' op expected columns of key to be 8, but got 4}}
+  pqk.attention ins(%q, %k, %k : memref<1x2x3x8xf32>, memref<1x2x3x4xf32>, memref<1x2x3x4xf32>) outs(%o : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
+  return
+}
+
+// -----
+
+func.func @attention_c2_groups(%q: memref<1x3x3x4xf32>, %k: memref<1x2x3x4xf32>, %o: memref<1x3x3x4xf32>) {
+  // expected-error @+1 {{'pqk.attention' op expected the heads of key to divide those of query, but got 2 and 3}}
+  pqk.attention ins(%q, %k, %k : memref<1x3x3x4xf32>, memref<1x2x3x4xf32>, memref<1x2x3x4xf32>) outs(%o : memref<1x3x3x4xf32>) {scale = 1.0 : f32}
+  return
+}
+
+// -----
+
+func.func @attention_c3(%q: memref<1x2x3x4xf32>, %k: memref<1x2x5x4xf32>, %m: memref<1x1x3x4xf32>, %o: memref<1x2x3x4xf32>) {
+  // expected-error @+1 {{'pqk.attention' op expected columns of mask to be 5, but got 4}}
+  pqk.attention ins(%q, %k, %k : memref<1x2x3x4xf32>, memref<1x2x5x4xf32>, memref<1x2x5x4xf32>) mask(%m : memref<1x1x3x4xf32>) outs(%o : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
+  return
+}

@@ -26,6 +26,18 @@ func.func @memrefs(%q: memref<?x128xi8>, %s: memref<?xf32>, %e: memref<?xi64>, %
   return
 }
 
+// CHECK-LABEL: @attention
+func.func @attention(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x2x?x6xf32>, %o: tensor<2x4x?x6xf32>,
+                     %m: tensor<1x1x?x?xf32>) -> tensor<2x4x?x6xf32> {
+  // CHECK: pqk.attention ins({{.+}}) outs(%{{.+}} : tensor<2x4x?x6xf32>) causal {scale = 5.000000e-01 : f32} -> tensor<2x4x?x6xf32>
+  %0 = pqk.attention ins(%q, %k, %v : tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x2x?x6xf32>)
+    outs(%o : tensor<2x4x?x6xf32>) causal {scale = 0.5 : f32} -> tensor<2x4x?x6xf32>
+  // CHECK: pqk.attention ins({{.+}}) mask(%{{.+}} : tensor<1x1x?x?xf32>) outs(%{{.+}}) {scale = 1.000000e+00 : f32}
+  %1 = pqk.attention ins(%q, %k, %v : tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x2x?x6xf32>)
+    mask(%m : tensor<1x1x?x?xf32>) outs(%0 : tensor<2x4x?x6xf32>) {scale = 1.0 : f32} -> tensor<2x4x?x6xf32>
+  return %1 : tensor<2x4x?x6xf32>
+}
+
 // CHECK-LABEL: @parallel
 func.func @parallel(%n: index, %g: index, %m: memref<?xf32>, %v: f32, %c1: index) {
   // CHECK: pqk.parallel (%[[BEGIN:.+]], %[[END:.+]]) in %{{.+}} grain %{{.+}} attributes {a} {
