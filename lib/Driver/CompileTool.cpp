@@ -69,6 +69,11 @@ struct Flags {
       "require-quantized",
       cl::desc("Fail when a linear with quantiser arithmetic stays float"),
       cl::cat(category)};
+  cl::opt<std::string> quantizeHead{
+      "quantize-head",
+      cl::desc("Quantise the LM head (float linears that make the outputs): "
+               "none (default) or int8; the weights' error is reported"),
+      cl::init("none"), cl::cat(category)};
   cl::opt<std::string> check{
       "check",
       cl::desc("Only list the operations that are not supported; --check=json "
@@ -165,6 +170,9 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   if (!llvm::is_contained({"error", "plus", "minus"}, flags.signZero))
     return reportError("--sign-zero expected error, plus or minus, but got '" +
                        flags.signZero + "'");
+  if (!llvm::is_contained({"none", "int8"}, flags.quantizeHead))
+    return reportError("--quantize-head expected none or int8, but got '" +
+                       flags.quantizeHead + "'");
   if (flags.symbolPrefix.empty() ||
       flags.symbolPrefix.find_first_not_of(
           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") !=
@@ -175,6 +183,7 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.signZero = flags.signZero;
   options.snapWeights = flags.snapWeights;
   options.requireQuantized = flags.requireQuantized;
+  options.quantizeHead = flags.quantizeHead == "int8";
   options.target = flags.target;
   options.onlyLevel = flags.targetCpu;
   options.dumpPhases = flags.dumpPhases;
@@ -196,6 +205,8 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.commandLine = "pquant " PQUANT_VERSION " --target=" + options.target;
   if (!options.onlyLevel.empty())
     options.commandLine += " --target-cpu=" + options.onlyLevel;
+  if (options.quantizeHead)
+    options.commandLine += " --quantize-head=int8";
   return options;
 }
 

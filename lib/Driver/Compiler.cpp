@@ -185,12 +185,14 @@ LogicalResult Compilation::runPhase(Phase phase) {
   raising.signZero = options.signZero;
   raising.snapWeights = options.snapWeights;
   raising.requireQuantized = options.requireQuantized;
+  PackingOptions packing;
+  packing.quantizeHead = options.quantizeHead;
   switch (phase) {
   case Phase::Raised:
     buildRaisingPipeline(pm, raising);
     break;
   case Phase::Packed:
-    buildPackingPipeline(pm);
+    buildPackingPipeline(pm, packing);
     break;
   case Phase::Kernels:
     buildKernelsPipeline(pm);

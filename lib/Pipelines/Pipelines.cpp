@@ -70,13 +70,16 @@ void pquant::buildRaisingPipeline(OpPassManager &pm,
   pm.addPass(createVerifyRaisedPass());
 }
 
-void pquant::buildPackingPipeline(OpPassManager &pm) {
+void pquant::buildPackingPipeline(OpPassManager &pm,
+                                  const PackingOptions &options) {
   pm.addPass(createDispatchExpertsPass());
   pm.addPass(createFuseBranchesPass());
   pm.addPass(createRaiseFloatLinearsPass());
   addCleanup(pm);
-  pm.addPass(createPackBitsPass());
   pm.addPass(createCreateEntryPointsPass());
+  if (options.quantizeHead)
+    pm.addPass(createQuantizeHeadPass());
+  pm.addPass(createPackBitsPass());
   addCleanup(pm);
   pm.addPass(createVerifyPackedPass());
 }
@@ -130,8 +133,8 @@ void pquant::buildLLVMPipeline(OpPassManager &pm) {
 void pquant::registerPipelines() {
   PassPipelineRegistration<RaisingOptions>(
       "pquant-raising-pipeline", "import -> raised", buildRaisingPipeline);
-  PassPipelineRegistration<>("pquant-packing-pipeline", "raised -> packed",
-                             buildPackingPipeline);
+  PassPipelineRegistration<PackingOptions>(
+      "pquant-packing-pipeline", "raised -> packed", buildPackingPipeline);
   PassPipelineRegistration<>("pquant-kernels-pipeline", "packed -> kernels",
                              buildKernelsPipeline);
   PassPipelineRegistration<>("pquant-llvm-pipeline", "kernels -> llvm",

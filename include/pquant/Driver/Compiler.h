@@ -44,6 +44,7 @@ struct CompilerOptions {
   /// Weights near the grid of a quantiser count as on it.
   bool snapWeights = false;
   bool requireQuantized = false;
+  bool quantizeHead = false; ///< float linears of the outputs to INT8
   bool timing = false;
   bool optReport = false;
   bool elideWeights = false;

@@ -57,10 +57,19 @@ struct RaisingOptions : mlir::PassPipelineOptions<RaisingOptions> {
       llvm::cl::init(false)};
 };
 
+/// Options of the packing phase.
+struct PackingOptions : mlir::PassPipelineOptions<PackingOptions> {
+  Option<bool> quantizeHead{
+      *this, "quantize-head",
+      llvm::cl::desc("Quantise the float linears of the outputs to INT8"),
+      llvm::cl::init(false)};
+};
+
 /// Import -> Raised.
 void buildRaisingPipeline(mlir::OpPassManager &pm, const RaisingOptions &options);
 /// Raised -> Packed. Needs `pquant.target` on the module.
-void buildPackingPipeline(mlir::OpPassManager &pm);
+void buildPackingPipeline(mlir::OpPassManager &pm,
+                          const PackingOptions &options);
 /// Packed -> Kernels.
 void buildKernelsPipeline(mlir::OpPassManager &pm);
 /// Kernels -> LLVM.
