@@ -241,11 +241,16 @@ static LogicalResult verifyMask(pqk::AttentionOp op) {
 
 LogicalResult pqk::AttentionOp::verify() {
   Value query = getQuery(), key = getKey(), value = getValue();
-  int64_t depth = getSize(query, 3), width = getSize(value, 3);
+  Value output = getOutput();
+  int64_t depth = getSize(query, 3), width = getSize(output, 3);
   // (C1)
   if (depth < 1 || width < 1)
     return emitOpError() << "expected static, positive sizes of the last "
-                            "dimensions of query and value";
+                            "dimensions of query and output";
+  Type element = cast<ShapedType>(key.getType()).getElementType();
+  if (element != cast<ShapedType>(value.getType()).getElementType())
+    return emitOpError() << "expected key and value of one element type";
+  int64_t step = element.isInteger(8) ? CachedAttentionOp::kStepColumns : 0;
   // (C2)
   struct Agreement {
     StringRef what;
@@ -253,7 +258,6 @@ LogicalResult pqk::AttentionOp::verify() {
     unsigned dim;
     int64_t expected;
   };
-  Value output = getOutput();
   int64_t batch = getSize(query, 0);
   if (failed(verifyOneSemantics(*this)))
     return failure();
@@ -263,10 +267,10 @@ LogicalResult pqk::AttentionOp::verify() {
         {"batch of output", output, 0, batch},
         {"heads of output", output, 1, getSize(query, 1)},
         {"rows of output", output, 2, getSize(query, 2)},
-        {"columns of output", output, 3, width},
+        {"columns of value", value, 3, width + step},
         {"heads of value", value, 1, getSize(key, 1)},
         {"rows of value", value, 2, getSize(key, 2)},
-        {"columns of key", key, 3, depth}})
+        {"columns of key", key, 3, depth + step}})
     if (failed(
             verifySize(*this, pair.what, pair.value, pair.dim, pair.expected)))
       return failure();

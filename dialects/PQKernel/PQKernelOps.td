@@ -166,16 +166,19 @@ def PQKernel_FloatLinearOp : PQKernel_Op<"float_linear"> {
   }];
 }
 
+def PQKernel_Cache : PQKernel_Matrix<AnyTypeOf<[F32, F16, I8]>, 4>;
+
 def PQKernel_AttentionOp : PQKernel_Op<"attention"> {
   let summary = "scaled dot-product attention";
   let description = [{
     `query` is B x H x S x D, `key` B x G x T x D, `value` B x G x T x E, `mask` (optional) B x 1 x S x T or
     1 x 1 x S x T, `output` B x H x S x E; head h reads key and value head `h / (H / G)`. The arithmetic is that of
     `pquant.attention`, in one pass over the keys: softmax keeps a running maximum. The order of the sums is the level's own;
-    levels agree to 1e-5 of the largest value.
+    levels agree to 1e-5 of the largest value. `key` and `value` may be rows of an f16 cache, or of an i8 one as
+    `pquant.cached_attention` describes it, with D + 4 and E + 4 columns.
 
     Constraints:
-    (C1) D and E are static, and at least 1.
+    (C1) D and E are static, and at least 1; `key` and `value` have one element type.
     (C2) B, H, S and E of `output`, B, G and T of `key` and `value`, and D of `query` and `key` agree where static; G
     divides H.
     (C3) `mask` has one head, and the output's S rows and the keys' T columns where static.
@@ -186,7 +189,7 @@ def PQKernel_AttentionOp : PQKernel_Op<"attention"> {
         outs(%o : memref<1x4x?x32xf32>) causal {scale = 0.17677669 : f32}
     ```
   }];
-  let arguments = (ins PQKernel_Matrix<F32, 4>:$query, PQKernel_Matrix<F32, 4>:$key, PQKernel_Matrix<F32, 4>:$value,
+  let arguments = (ins PQKernel_Matrix<F32, 4>:$query, PQKernel_Cache:$key, PQKernel_Cache:$value,
                        Optional<PQKernel_Matrix<F32, 4>>:$mask, PQKernel_Matrix<F32, 4>:$output, F32Attr:$scale,
                        UnitAttr:$causal);
   let results = (outs Variadic<AnyRankedTensor>:$results);

@@ -48,6 +48,7 @@ class PQuant_RankedTensor<Type element, int rank, string descr>
            "::mlir::RankedTensorType">;
 
 def PQuant_FloatTensor : RankedTensorOf<[F32]>;
+def PQuant_CacheTensor : RankedTensorOf<[F32, F16, I8]>;
 def PQuant_Int8Tensor : RankedTensorOf<[I8]>;
 def PQuant_IndexTensor : RankedTensorOf<[I64]>;
 def PQuant_BitMatrix : PQuant_RankedTensor<I1, 2, "2-D tensor of i1, bit 1 = +1, bit 0 = -1">;

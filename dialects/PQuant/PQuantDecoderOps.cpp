@@ -166,14 +166,19 @@ LogicalResult CachedAttentionOp::verify() {
   ArrayRef<int64_t> query = shapeOf(getQuery());
   int64_t batch = query[0], groups = shapeOf(getKey())[1];
   int64_t capacity = shapeOf(getKeyCache())[2];
-  int64_t width = shapeOf(getValue())[3];
+  int64_t depth = query[3], width = shapeOf(getValue())[3];
+  // (C4)
+  Type element = cast<ShapedType>(getKeyCache().getType()).getElementType();
+  if (element != cast<ShapedType>(getValueCache().getType()).getElementType())
+    return emitOpError() << "expected both caches of one element type";
+  int64_t step = element.isInteger(8) ? kStepColumns : 0;
   if (failed(verifyShape(*this, "key", getKey(),
                          {batch, groups, query[2], query[3]})) ||
       failed(verifyShape(*this, "value", getValue(),
                          {batch, groups, query[2], width})) ||
       failed(verifyShape(*this, "key_cache", getKeyCache(),
-                         {batch, groups, capacity, query[3]})))
+                         {batch, groups, capacity, depth + step})))
     return failure();
   return verifyShape(*this, "value_cache", getValueCache(),
-                     {batch, groups, capacity, width});
+                     {batch, groups, capacity, width + step});
 }

@@ -116,6 +116,9 @@ def PQuant_CachedAttentionOp : PQuant_InferringOp<"cached_attention", [
     result = attention(query, new_key_cache[0 : position + S], new_value_cache[0 : position + S]) causal, `scale`
     ```
 
+    Caches of f16 hold rounded rows. Caches of i8 have 4 more columns: a row is D values q and then the 4 bytes, least
+    first, of the f32 `step = max |row| / 127`; it stands for `q * step` with `q = clamp(roundeven(row / step), -127, 127)`.
+
     position + S > C is undefined behaviour; callers check it. The caches are updated in place when their old values
     have no other use.
 
@@ -123,6 +126,7 @@ def PQuant_CachedAttentionOp : PQuant_InferringOp<"cached_attention", [
     (C1) all tensor operands but `position` have rank 4; D and E are static.
     (C2) G is static and divides H; B, S, D, E agree where static.
     (C3) the new caches have the types of the old ones.
+    (C4) both caches have one element type: f32, f16 or i8; those of i8 have D + 4 and E + 4 columns.
 
     Example:
     ```mlir
@@ -133,12 +137,22 @@ def PQuant_CachedAttentionOp : PQuant_InferringOp<"cached_attention", [
     Source: as `pquant.attention`.
   }];
   let arguments = (ins PQuant_FloatTensor:$query, PQuant_FloatTensor:$key, PQuant_FloatTensor:$value,
-                       PQuant_FloatTensor:$keyCache, PQuant_FloatTensor:$valueCache, TensorOf<[I64]>:$position,
+                       PQuant_CacheTensor:$keyCache, PQuant_CacheTensor:$valueCache, TensorOf<[I64]>:$position,
                        F32Attr:$scale);
-  let results = (outs PQuant_FloatTensor:$result, PQuant_FloatTensor:$newKeyCache, PQuant_FloatTensor:$newValueCache);
+  let results = (outs PQuant_FloatTensor:$result, PQuant_CacheTensor:$newKeyCache, PQuant_CacheTensor:$newValueCache);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $keyCache `,` $valueCache `,` $position attr-dict `:` type($query) `,` type($key) `,`
     type($value) `,` type($keyCache) `,` type($valueCache) `,` type($position) `->` type($result)
+  }];
+  let extraClassDeclaration = [{
+    /// Columns of an i8 cache behind a row's values: its step.
+    static constexpr int64_t kStepColumns = 4;
+    /// The caches with the new rows, and their rows up to these.
+    struct WrittenCaches {
+      ::mlir::Value keyCache, valueCache, keys, values;
+    };
+    /// Builds both, in the element type of the caches.
+    WrittenCaches writeCaches(::mlir::OpBuilder &builder);
   }];
 }
 

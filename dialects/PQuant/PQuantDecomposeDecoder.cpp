@@ -190,14 +190,102 @@ Decomposed AttentionOp::decompose(OpBuilder &builder) {
 // CachedAttentionOp
 //===----------------------------------------------------------------------===//
 
-/// `cache` with the rows of `rows` written from row `position` on.
-static Value writeRows(Definition &def, Value rows, Value cache,
-                       Value position) {
+namespace {
+/// Rows as an i8 cache holds them: the values, and the bytes of the steps.
+struct QuantizedRows {
+  Value values, steps;
+};
+} // namespace
+
+static Type elementOf(Value tensor) { return typeOf(tensor).getElementType(); }
+
+/// step = max |row| / 127, q = clamp(roundeven(row / step)). The comparisons
+/// make a NaN -127, which keeps it away from fptosi.
+static QuantizedRows quantizeRows(Definition &def, Value rows) {
+  OpBuilder &builder = def.builder;
+  Sizes sizes = def.sizesOf(rows), rowSizes = def.rowsOf(rows);
+  Value steps =
+      def.reduce(rowSizes, builder.getF32FloatAttr(0), {{rows, def.loops(4)}},
+                 [](Scalars &s, ValueRange args) -> Values {
+                   Value step =
+                       s.div(s.make<math::AbsFOp>(args[0]), s.f32(127));
+                   return {s.make<arith::MaximumFOp>(args[1], step)};
+                 });
+  Value values = def.map(
+      sizes, builder.getI8Type(), {{rows, def.loops(4)}, {steps, def.loops(3)}},
+      [&](Scalars &s, ValueRange args) -> Values {
+        using Predicate = arith::CmpFPredicate;
+        Value q = s.make<math::RoundEvenOp>(s.div(args[0], args[1]));
+        Value low = s.f32(-127), high = s.f32(127);
+        q = s.select(s.make<arith::CmpFOp>(Predicate::OGT, q, low), q, low);
+        q = s.select(s.make<arith::CmpFOp>(Predicate::OLT, q, high), q, high);
+        return {s.make<arith::FPToSIOp>(builder.getI8Type(), q)};
+      });
+  sizes[3] = builder.getIndexAttr(CachedAttentionOp::kStepColumns);
+  Value bytes =
+      def.map(sizes, builder.getI8Type(), {{steps, def.loops(3)}},
+              [&](Scalars &s, ValueRange args) -> Values {
+                Type i32 = builder.getI32Type();
+                Value word = s.make<arith::BitcastOp>(i32, args[0]);
+                Value bits = s.make<arith::IndexCastOp>(
+                    i32, s.make<arith::MulIOp>(s.loopIndex(3), s.index(8)));
+                Value byte = s.make<arith::ShRUIOp>(word, bits);
+                return {s.make<arith::TruncIOp>(builder.getI8Type(), byte)};
+              });
+  return {values, bytes};
+}
+
+/// The f32 rows that an i8 cache holds, `columns` of them.
+static Value dequantizeRows(Definition &def, Value cache, int64_t columns) {
+  Sizes sizes = def.rowsOf(cache);
+  sizes.push_back(def.builder.getIndexAttr(columns));
+  return def.map(
+      sizes, def.builder.getF32Type(), {},
+      [&](Scalars &s, ValueRange) -> Values {
+        Type i32 = def.builder.getI32Type();
+        Values index = {s.loopIndex(0), s.loopIndex(1), s.loopIndex(2),
+                        s.loopIndex(3)};
+        Value value = s.widen(s.make<tensor::ExtractOp>(cache, index));
+        Value word = s.make<arith::ConstantIntOp>(i32, 0);
+        for (int64_t i = 0; i < CachedAttentionOp::kStepColumns; ++i) {
+          index[3] = s.index(columns + i);
+          Value byte = s.make<arith::ExtUIOp>(
+              i32, s.make<tensor::ExtractOp>(cache, index));
+          Value bits = s.make<arith::ConstantIntOp>(i32, 8 * i);
+          word = s.make<arith::OrIOp>(word, s.make<arith::ShLIOp>(byte, bits));
+        }
+        Value step = s.make<arith::BitcastOp>(def.builder.getF32Type(), word);
+        return {s.mul(s.toFloat(value), step)};
+      });
+}
+
+/// `cache` with `rows`, of its element type, written from row `position` and
+/// column `column` on.
+static Value insertRows(Definition &def, Value rows, Value cache,
+                        Value position, int64_t column) {
   Attribute zero = def.builder.getIndexAttr(0);
-  Sizes offsets = {zero, zero, position, zero};
+  Sizes offsets = {zero, zero, position, def.builder.getIndexAttr(column)};
   Sizes strides(4, def.builder.getIndexAttr(1));
   return tensor::InsertSliceOp::create(def.builder, def.loc, rows, cache,
                                        offsets, def.sizesOf(rows), strides);
+}
+
+/// `cache` with the f32 `rows` written from row `position` on.
+static Value writeRows(Definition &def, Value rows, Value cache,
+                       Value position) {
+  Type element = elementOf(cache);
+  if (element.isInteger(8)) {
+    QuantizedRows quantized = quantizeRows(def, rows);
+    cache = insertRows(def, quantized.values, cache, position, 0);
+    return insertRows(def, quantized.steps, cache, position,
+                      typeOf(rows).getDimSize(3));
+  }
+  if (element.isF16())
+    rows = def.map(def.sizesOf(rows), element, {{rows, def.loops(4)}},
+                   [&](Scalars &s, ValueRange args) -> Values {
+                     return {s.make<arith::TruncFOp>(element, args[0])};
+                   });
+  return insertRows(def, rows, cache, position, 0);
 }
 
 /// The first `count` rows of a cache.
@@ -210,7 +298,21 @@ static Value readRows(Definition &def, Value cache, Value count) {
                                         sizes, strides);
 }
 
-Decomposed CachedAttentionOp::decompose(OpBuilder &builder) {
+/// Rows of a cache in f32, `columns` of them.
+static Value widenRows(Definition &def, Value rows, int64_t columns) {
+  Type element = elementOf(rows), f32 = def.builder.getF32Type();
+  if (element.isInteger(8))
+    return dequantizeRows(def, rows, columns);
+  if (element.isF32())
+    return rows;
+  return def.map(def.sizesOf(rows), f32, {{rows, def.loops(4)}},
+                 [&](Scalars &s, ValueRange args) -> Values {
+                   return {s.make<arith::ExtFOp>(f32, args[0])};
+                 });
+}
+
+CachedAttentionOp::WrittenCaches
+CachedAttentionOp::writeCaches(OpBuilder &builder) {
   Definition def(builder, *this);
   Scalars s = def.scalars();
   Value position = s.make<arith::IndexCastOp>(
@@ -220,9 +322,18 @@ Decomposed CachedAttentionOp::decompose(OpBuilder &builder) {
   Value values = writeRows(def, getValue(), getValueCache(), position);
   Value count = s.make<arith::AddIOp>(
       position, tensor::DimOp::create(builder, getLoc(), getQuery(), 2));
-  Value result = AttentionOp::create(
-      builder, getLoc(), getQuery(), readRows(def, keys, count),
-      readRows(def, values, count), /*mask=*/Value(), getScaleAttr(),
-      /*causal=*/builder.getUnitAttr());
-  return Values{result, keys, values};
+  return {keys, values, readRows(def, keys, count),
+          readRows(def, values, count)};
+}
+
+Decomposed CachedAttentionOp::decompose(OpBuilder &builder) {
+  WrittenCaches caches = writeCaches(builder);
+  Definition def(builder, *this);
+  Value keys = widenRows(def, caches.keys, typeOf(getKey()).getDimSize(3));
+  Value values =
+      widenRows(def, caches.values, typeOf(getValue()).getDimSize(3));
+  Value result = AttentionOp::create(builder, getLoc(), getQuery(), keys,
+                                     values, /*mask=*/Value(), getScaleAttr(),
+                                     /*causal=*/builder.getUnitAttr());
+  return Values{result, caches.keyCache, caches.valueCache};
 }

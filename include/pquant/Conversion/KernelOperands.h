@@ -42,6 +42,11 @@ Value buildExpertScale(OpBuilder &builder, Location loc, Value scale,
 /// The kernel for an attention on f32, with the result's type.
 Value buildAttention(OpBuilder &builder, AttentionOp op);
 
+/// The same over caches that get the new rows first; what stands for all
+/// results.
+SmallVector<Value> buildCachedAttention(OpBuilder &builder,
+                                        CachedAttentionOp op);
+
 /// The i32 sums of the rows of an i8 matrix.
 Value buildActivationSums(OpBuilder &builder, Location loc, Value values);
 

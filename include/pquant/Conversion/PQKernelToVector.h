@@ -30,10 +30,11 @@ enum class KernelKind {
   Attention,
 };
 
-/// What an attention kernel is written for: D and E of `pqk.attention`, its
-/// scale and the optional parts.
+/// What an attention kernel is written for: D and E of `pqk.attention`, the
+/// element type of keys and values, the scale and the optional parts.
 struct AttentionSpec {
   int64_t depth = 0, width = 0;
+  Type element = {};
   float scale = 1;
   bool causal = false, masked = false;
 };

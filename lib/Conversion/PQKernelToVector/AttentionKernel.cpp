@@ -62,6 +62,10 @@ private:
   /// As many lanes as fit and divide `size`.
   VectorType vectorOf(int64_t size) { return b.vecf(std::gcd(size, lanes)); }
   Value load(Value memref, Value at) { return b.load(memref, at); }
+  /// Elements of a row of keys or values as floats, without its step.
+  Value loadRow(Value rows, ValueRange at, VectorType type);
+  /// The step of key or value row `t`; null where they are no integers.
+  Value loadStep(Value rows, const Row &row, Value t, int64_t columns);
   Value negativeInfinity() {
     return b.f32(-std::numeric_limits<float>::infinity());
   }
@@ -98,6 +102,25 @@ AttentionKernel::AttentionKernel(KernelBuilder &b, const KernelSpec &kernel,
 Value AttentionKernel::reduce(vector::CombiningKind kind, Value v) {
   auto flags = arith::FastMathFlags::reassoc;
   return vector::ReductionOp::create(b, kind, v, flags);
+}
+
+Value AttentionKernel::loadRow(Value rows, ValueRange at, VectorType type) {
+  if (spec.element.isF32())
+    return b.loadVector(rows, at, type);
+  int64_t size = type.getNumElements();
+  Value narrow = b.loadVector(rows, at, b.vec(size, spec.element));
+  if (spec.element.isF16())
+    return arith::ExtFOp::create(b, type, narrow);
+  return arith::SIToFPOp::create(b, type, b.extend(narrow, b.veci(size, 32)));
+}
+
+Value AttentionKernel::loadStep(Value rows, const Row &row, Value t,
+                                int64_t columns) {
+  if (!spec.element.isInteger(8))
+    return {};
+  Value step =
+      b.loadBytes(rows, {row.batch, row.group, t, b.index(columns)}, b.vecf(1));
+  return vector::ExtractOp::create(b, step, 0);
 }
 
 void AttentionKernel::emit() {
@@ -195,15 +218,17 @@ void AttentionKernel::emitLogits(const Row &row, Value first, Value count) {
           SmallVector<Value> next;
           for (int64_t i = 0; i < size; ++i) {
             Value at = b.add(b.add(first, t), i);
-            Value k = b.loadVector(key, {row.batch, row.group, at, d}, type);
+            Value k = loadRow(key, {row.batch, row.group, at, d}, type);
             next.push_back(b.multiplyAdd(q, k, carried[i], fused));
           }
           return next;
         });
     for (int64_t i = 0; i < size; ++i) {
       Value at = b.add(t, i);
-      Value logit =
-          b.mul(b.f32(spec.scale), reduce(vector::CombiningKind::ADD, dots[i]));
+      Value factor = b.f32(spec.scale);
+      if (Value step = loadStep(key, row, b.add(first, at), spec.depth))
+        factor = b.mul(factor, step);
+      Value logit = b.mul(factor, reduce(vector::CombiningKind::ADD, dots[i]));
       if (mask)
         logit = b.add(logit, b.load(mask, {maskBatch, b.index(0), row.position,
                                            b.add(first, at)}));
@@ -257,11 +282,13 @@ void AttentionKernel::addValues(const Row &row, Value first, Value count,
           b.mul(decays, b.loadVector(sums, {row.slot, column}, type)));
     SmallVector<Value> results = b.forLoop(
         b.index(0), count, 1, inits, [&](Value t, ValueRange carried) {
-          Value p = b.splat(load(logits, t), size);
+          Value at = b.add(first, t), factor = load(logits, t);
+          if (Value step = loadStep(value, row, at, spec.width))
+            factor = b.mul(factor, step);
+          Value p = b.splat(factor, size);
           SmallVector<Value> next;
           for (auto [column, sum] : llvm::zip(columns, carried)) {
-            Value v = b.loadVector(
-                value, {row.batch, row.group, b.add(first, t), column}, type);
+            Value v = loadRow(value, {row.batch, row.group, at, column}, type);
             next.push_back(b.multiplyAdd(p, v, sum, fused));
           }
           return next;

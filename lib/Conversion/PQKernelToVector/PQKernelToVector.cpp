@@ -73,10 +73,13 @@ static std::string getQuantizerName(QuantizerAttr quantizer) {
   return name;
 }
 
-/// `_64_64`: D and E; `_causal`, `_mask`, `_scale` and the bits of the float.
+/// `_64_64`: D and E; `_f16` or `_i8`, `_causal`, `_mask`, `_scale` and the
+/// bits of the float.
 static std::string getAttentionName(const AttentionSpec &spec) {
   std::string name =
       "_" + std::to_string(spec.depth) + "_" + std::to_string(spec.width);
+  if (!spec.element.isF32())
+    name += spec.element.isF16() ? "_f16" : "_i8";
   if (spec.causal)
     name += "_causal";
   if (spec.masked)
@@ -136,9 +139,15 @@ static SmallVector<Type> getArgumentTypes(MLIRContext *context,
   case KernelKind::FloatLinear:
     return {mat(f32), vec(f32), mat(f32)};
   case KernelKind::Attention: {
-    Type heads = getOperandType(
-        MemRefType::get(SmallVector<int64_t>(4, ShapedType::kDynamic), f32));
-    return SmallVector<Type>(spec.attention.masked ? 5 : 4, heads);
+    auto heads = [&](Type element) -> Type {
+      SmallVector<int64_t> shape(4, ShapedType::kDynamic);
+      return getOperandType(MemRefType::get(shape, element));
+    };
+    Type cache = heads(spec.attention.element);
+    SmallVector<Type> types = {heads(f32), cache, cache, heads(f32)};
+    if (spec.attention.masked)
+      types.push_back(heads(f32));
+    return types;
   }
   }
   llvm_unreachable("unknown kernel kind");
@@ -216,12 +225,15 @@ static std::optional<KernelSpec> getSpec(Operation *op, LevelAttr level) {
         return KernelSpec{KernelKind::FloatLinear, level, false, {}};
       })
       .Case([&](pqk::AttentionOp op) {
-        auto size = [](Value operand) {
-          return cast<ShapedType>(operand.getType()).getDimSize(3);
+        auto typeOf = [](Value operand) {
+          return cast<ShapedType>(operand.getType());
         };
-        AttentionSpec attention = {size(op.getQuery()), size(op.getValue()),
+        AttentionSpec attention = {typeOf(op.getQuery()).getDimSize(3),
+                                   typeOf(op.getOutput()).getDimSize(3),
+                                   typeOf(op.getKey()).getElementType(),
                                    op.getScale().convertToFloat(),
-                                   op.getCausal(), bool(op.getMask())};
+                                   op.getCausal(),
+                                   bool(op.getMask())};
         return KernelSpec{KernelKind::Attention, level, false, {}, attention};
       })
       .Default(std::nullopt);

@@ -30,20 +30,36 @@ static Value expandMask(OpBuilder &builder, Location loc, Value mask) {
   return tensor::ExpandShapeOp::create(builder, loc, type, mask, groups, sizes);
 }
 
-Value pquant::buildAttention(OpBuilder &builder, AttentionOp op) {
+/// The kernel for the op's query, scale and result.
+template <typename OpTy>
+static Value buildKernel(OpBuilder &builder, OpTy op, Value key, Value value,
+                         Value mask, UnitAttr causal) {
   Location loc = op.getLoc();
   SmallVector<OpFoldResult> sizes =
       tensor::getMixedSizes(builder, loc, op.getQuery());
   sizes.back() = tensor::getMixedSize(builder, loc, op.getValue(), 3);
   Value output =
       tensor::EmptyOp::create(builder, loc, sizes, builder.getF32Type());
-  Value mask = expandMask(builder, loc, op.getMask());
-  Value result =
-      pqk::AttentionOp::create(builder, loc, TypeRange{output.getType()},
-                               op.getQuery(), op.getKey(), op.getValue(), mask,
-                               output, op.getScaleAttr(), op.getCausalAttr())
-          ->getResult(0);
-  if (result.getType() == op.getType())
+  Value result = pqk::AttentionOp::create(
+                     builder, loc, TypeRange{output.getType()}, op.getQuery(),
+                     key, value, mask, output, op.getScaleAttr(), causal)
+                     ->getResult(0);
+  Type type = op.getResult().getType();
+  if (result.getType() == type)
     return result;
-  return tensor::CastOp::create(builder, loc, op.getType(), result);
+  return tensor::CastOp::create(builder, loc, type, result);
+}
+
+Value pquant::buildAttention(OpBuilder &builder, AttentionOp op) {
+  Value mask = expandMask(builder, op.getLoc(), op.getMask());
+  return buildKernel(builder, op, op.getKey(), op.getValue(), mask,
+                     op.getCausalAttr());
+}
+
+SmallVector<Value> pquant::buildCachedAttention(OpBuilder &builder,
+                                                CachedAttentionOp op) {
+  CachedAttentionOp::WrittenCaches caches = op.writeCaches(builder);
+  Value result = buildKernel(builder, op, caches.keys, caches.values, Value(),
+                             builder.getUnitAttr());
+  return {result, caches.keyCache, caches.valueCache};
 }

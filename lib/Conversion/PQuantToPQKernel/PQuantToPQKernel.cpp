@@ -46,7 +46,7 @@ static RankedTensorType typeOf(Value value) {
 //===----------------------------------------------------------------------===//
 
 static bool hasKernel(Operation *op) {
-  if (isa<QuantizeOp, AttentionOp>(op))
+  if (isa<QuantizeOp, AttentionOp, CachedAttentionOp>(op))
     return true;
   if (auto binary = dyn_cast<BinaryLinearOp>(op))
     return llvm::all_of(binary.getPlanes(), isPackedConstant) &&
@@ -355,6 +355,10 @@ void KernelBuilder::convert() {
     loc = op->getLoc();
     if (auto attention = dyn_cast<AttentionOp>(op)) {
       rewriter.replaceOp(op, buildAttention(rewriter, attention));
+      continue;
+    }
+    if (auto cached = dyn_cast<CachedAttentionOp>(op)) {
+      rewriter.replaceOp(op, buildCachedAttention(rewriter, cached));
       continue;
     }
     Value result = convertLinear(op);

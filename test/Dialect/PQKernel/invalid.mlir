@@ -213,7 +213,7 @@ func.func @results_of_tensors(%x: tensor<4x10xf32>, %w: tensor<160xf32>, %y: ten
 // -----
 
 func.func @attention_c1(%q: memref<1x2x3x?xf32>, %k: memref<1x2x3x4xf32>, %o: memref<1x2x3x4xf32>) {
-  // expected-error @+1 {{'pqk.attention' op expected static, positive sizes of the last dimensions of query and value}}
+  // expected-error @+1 {{'pqk.attention' op expected static, positive sizes of the last dimensions of query and output}}
   pqk.attention ins(%q, %k, %k : memref<1x2x3x?xf32>, memref<1x2x3x4xf32>, memref<1x2x3x4xf32>) outs(%o : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
   return
 }
@@ -239,5 +239,21 @@ func.func @attention_c2_groups(%q: memref<1x3x3x4xf32>, %k: memref<1x2x3x4xf32>,
 func.func @attention_c3(%q: memref<1x2x3x4xf32>, %k: memref<1x2x5x4xf32>, %m: memref<1x1x3x4xf32>, %o: memref<1x2x3x4xf32>) {
   // expected-error @+1 {{'pqk.attention' op expected columns of mask to be 5, but got 4}}
   pqk.attention ins(%q, %k, %k : memref<1x2x3x4xf32>, memref<1x2x5x4xf32>, memref<1x2x5x4xf32>) mask(%m : memref<1x1x3x4xf32>) outs(%o : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
+  return
+}
+
+// -----
+
+func.func @attention_c1_types(%q: memref<1x2x3x4xf32>, %k: memref<1x2x5x4xf16>, %v: memref<1x2x5x4xf32>) {
+  // expected-error @+1 {{'pqk.attention' op expected key and value of one element type}}
+  pqk.attention ins(%q, %k, %v : memref<1x2x3x4xf32>, memref<1x2x5x4xf16>, memref<1x2x5x4xf32>) outs(%q : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
+  return
+}
+
+// -----
+
+func.func @attention_c2_step(%q: memref<1x2x3x4xf32>, %k: memref<1x2x5x4xi8>) {
+  // expected-error @+1 {{'pqk.attention' op expected columns of value to be 8, but got 4}}
+  pqk.attention ins(%q, %k, %k : memref<1x2x3x4xf32>, memref<1x2x5x4xi8>, memref<1x2x5x4xi8>) outs(%q : memref<1x2x3x4xf32>) {scale = 1.0 : f32}
   return
 }

@@ -11,6 +11,8 @@ from check_kernels import LEVELS, call
 
 CASES = {  # name: (D, E, scale, causal, masked)
     "64_64_causal_scale3e000000": (64, 64, 0.125, True, False),
+    "64_64_f16_causal_scale3e000000": (64, 64, 0.125, True, False),
+    "64_64_i8_causal_scale3e000000": (64, 64, 0.125, True, False),
     "24_40_mask_scale3e800000": (24, 40, 0.25, False, True),
     "3_1_causal_mask_scale3f800000": (3, 1, 1.0, True, True),
 }
@@ -40,17 +42,31 @@ def strided(rng, batch, heads, rows, depth):
     return whole[:, 1:, 2:rows + 2]
 
 
+def as_cache(rows, name):
+    """The rows as a cache of the kernel's type holds them, and what they stand for."""
+    if "_f16_" in name:
+        cache = rows.astype(np.float16)
+        return cache, cache.astype(np.float32)
+    if "_i8_" in name:
+        step = np.abs(rows).max(axis=-1, keepdims=True) / np.float32(127)
+        values = np.clip(np.rint(rows / step), -127, 127).astype(np.int8)
+        cache = np.concatenate([values, step.view(np.int8)], axis=-1)
+        return cache, values * step
+    return rows, rows
+
+
 def check(library, level, name, shape, rng):
     depth, width, scale, causal, masked = CASES[name]
     batch, heads, groups, s, t, batches = shape
     q = strided(rng, batch, heads, s, depth) * 3
-    k, v = strided(rng, batch, groups, t, depth), strided(rng, batch, groups, t, width)
+    k, k_value = as_cache(strided(rng, batch, groups, t, depth), name)
+    v, v_value = as_cache(strided(rng, batch, groups, t, width), name)
     mask = rng.standard_normal((batches, 1, s, t)).astype(np.float32)
     mask[rng.random(mask.shape) < 0.3] = -np.inf
     mask[:, :, 0, :] = -np.inf  # a row without keys
     y = np.full((batch, heads, s, width), np.nan, np.float32)
     call(library, f"attention_{name}_{level}", q, k, v, *([mask] if masked else []), y)
-    want = reference(q, k, v, mask if masked else None, scale, causal)
+    want = reference(q, k_value, v_value, mask if masked else None, scale, causal)
     # 1e-5 of the largest value, as the op says.
     if np.abs(y - want).max() <= 1e-5 * max(1e-6, np.abs(want).max()):
         return 0
