@@ -191,7 +191,7 @@ static PQuantStatus runStep(PQuantSession &session, const PQuantEntry &entry,
 static int32_t *narrow(const int64_t *tokens, int64_t count) {
   auto *result = static_cast<int32_t *>(calloc(size_t(count), sizeof(int32_t)));
   for (int64_t i = 0; result && i < count; ++i)
-    result[i] = tokens[i] == int32_t(tokens[i]) ? int32_t(tokens[i]) : -1;
+    result[i] = int32_t(tokens[i]);
   return result;
 }
 
@@ -229,6 +229,13 @@ PQuantStatus pquant_session_run(PQuantSession *session, const int64_t *tokens,
                     "%" PRId64 " tokens do not fit: the session holds %" PRId64
                     " of %" PRId64 " positions",
                     count, session->position, session->capacity);
+  bool isNarrow = session->decode->inputs[0].dtype == PQUANT_INT32;
+  int64_t most = isNarrow ? INT32_MAX : INT64_MAX;
+  for (int64_t i = 0; i < count; ++i)
+    if (tokens[i] < 0 || tokens[i] > most)
+      return setError(PQUANT_INVALID_ARGUMENT,
+                      "expected tokens of 0 to %" PRId64 ", but got %" PRId64,
+                      most, tokens[i]);
   PQuantStatus status = runSteps(*session, tokens, count);
   if (status == PQUANT_OK)
     *logits = pquant_get_result(session->results, 0);

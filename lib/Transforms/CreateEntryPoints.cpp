@@ -20,6 +20,7 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "pquant/Support/TensorTypes.h"
 #include "pquant/Transforms/Passes.h"
 #include "pquant/Transforms/RaiseSummary.h"
 
@@ -30,13 +31,6 @@ namespace pquant {
 
 using namespace mlir;
 using namespace pquant;
-
-/// The dimension of keys and values that holds positions.
-static constexpr int64_t kPositions = 2;
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
 
 static func::ReturnOp getReturn(func::FuncOp function) {
   return cast<func::ReturnOp>(function.getBody().front().getTerminator());
@@ -353,17 +347,15 @@ std::optional<Obstacle> StepBuilder::build(int64_t staticCount) {
 // The pass
 //===----------------------------------------------------------------------===//
 
-/// A clone of `main` as a step of `count` tokens.
-static std::optional<Obstacle> createStep(func::FuncOp main, StringRef name,
-                                          int64_t count) {
+/// A clone of `main` as a step of `count` tokens, one of `steps`.
+static std::optional<Obstacle>
+createStep(func::FuncOp main, StringRef name, int64_t count,
+           SmallVectorImpl<func::FuncOp> &steps) {
   OpBuilder builder(main);
   builder.setInsertionPointAfter(main);
-  auto step = cast<func::FuncOp>(builder.clone(*main));
-  step.setName(name);
-  std::optional<Obstacle> obstacle = StepBuilder(step).build(count);
-  if (obstacle)
-    step.erase();
-  return obstacle;
+  steps.push_back(cast<func::FuncOp>(builder.clone(*main)));
+  steps.back().setName(name);
+  return StepBuilder(steps.back()).build(count);
 }
 
 static bool hasAttention(func::FuncOp function) {
@@ -387,18 +379,21 @@ static void protectInputs(func::FuncOp function) {
           BoolAttr::get(function.getContext(), false));
 }
 
-/// Adds the steps that `main` allows.
+/// Adds the steps that `main` allows: all of them, or none.
 static void createSteps(func::FuncOp main) {
   StepForm form;
   std::optional<Obstacle> obstacle = matchStep(main, form);
   int64_t count = obstacle ? 0 : typeOf(form.getTokens()).getDimSize(1);
   if (!obstacle && count > 1)
     obstacle = {main.getLoc(), "it takes several tokens, and always as many"};
+  SmallVector<func::FuncOp, 2> steps;
   if (!obstacle)
-    obstacle = createStep(main, "decode", 1);
+    obstacle = createStep(main, "decode", 1, steps);
   if (!obstacle && count != 1)
-    obstacle = createStep(main, "prefill", ShapedType::kDynamic);
+    obstacle = createStep(main, "prefill", ShapedType::kDynamic, steps);
   if (obstacle) {
+    for (func::FuncOp step : steps)
+      step.erase();
     InFlightDiagnostic remark = emitRemark(main.getLoc())
                                 << "no entry points 'prefill' and 'decode'";
     remark.attachNote(obstacle->location)

@@ -27,6 +27,7 @@
 #include "pquant/Layout/BitMatrix.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Support/TensorBuilders.h"
+#include "pquant/Support/TensorTypes.h"
 #include "pquant/Transforms/ConstantUses.h"
 #include "llvm/ADT/MapVector.h"
 #include <cstring>
@@ -36,10 +37,6 @@ using namespace pquant;
 
 static remark::RemarkOpts remarkName(StringRef name) {
   return remark::RemarkOpts::name(name).category("pquant-fuse-branches");
-}
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
 }
 
 //===----------------------------------------------------------------------===//

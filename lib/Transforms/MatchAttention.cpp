@@ -19,6 +19,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "MatchAttention.h"
+#include "MatchQuantizers.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
 #include <cmath>
@@ -26,26 +27,19 @@
 using namespace pquant;
 using namespace mlir;
 
+/// Whether a result's dimensions are the loops but one, which is reduced.
+static bool reducesOneLoop(linalg::GenericOp op) {
+  if (op.getNumDpsInits() != 1 || op.getNumReductionLoops() != 1)
+    return false;
+  AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  return map.isProjectedPermutation() &&
+         map.getNumResults() == op.getNumParallelLoops();
+}
+
 /// A `linalg.generic` that sums products over one loop, from zero.
 static bool isProduct(linalg::GenericOp op) {
-  if (!op || op.getNumDpsInputs() != 2 || op.getNumDpsInits() != 1 ||
-      op.getNumReductionLoops() != 1)
-    return false;
-  auto sum = op.getBody()
-                 ->getTerminator()
-                 ->getOperand(0)
-                 .getDefiningOp<arith::AddFOp>();
-  if (!sum)
-    return false;
-  Value out = op.getRegionOutputArgs()[0];
-  Value other = sum.getLhs() == out ? sum.getRhs() : sum.getLhs();
-  auto product = other.getDefiningOp<arith::MulFOp>();
-  auto start = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
-  return (sum.getLhs() == out || sum.getRhs() == out) && product && start &&
-         matchPattern(start.getInputs()[0], m_AnyZeroFloat()) &&
-         isa<BlockArgument>(product.getLhs()) &&
-         isa<BlockArgument>(product.getRhs()) &&
-         product.getLhs() != product.getRhs();
+  return op && op.getNumDpsInputs() == 2 && reducesOneLoop(op) &&
+         isMultiplyAdd(op.getBody()) && startsFromZero(op);
 }
 
 //===----------------------------------------------------------------------===//
@@ -57,6 +51,20 @@ bool AttentionMatcher::matchSum(const PointExpr &logits,
   std::optional<float> number = getFloat(space, mask);
   return number ? *number == 0 && matchLogits(logits)
                 : matchLogits(logits) && matchMask(mask);
+}
+
+/// Logits by a factor, which must leave hidden what a mask behind it hides.
+bool AttentionMatcher::matchScaled(const PointExpr &logits, float factor) {
+  size_t numMasks = masks.size();
+  result.scale *= factor;
+  if (!matchLogits(logits))
+    return false;
+  for (MaskTensor &mask : MutableArrayRef(masks).drop_front(numMasks)) {
+    mask.hidden *= factor;
+    if (mask.kind == MaskTensor::Added || !(mask.hidden <= hidden))
+      return fail("a scale is applied behind its mask");
+  }
+  return std::isfinite(factor) || fail("the scale of its logits is not finite");
 }
 
 /// Factors, masks, and then the product with the keys.
@@ -79,10 +87,9 @@ bool AttentionMatcher::matchLogits(PointExpr expr) {
   if (isa_and_nonnull<arith::MulFOp, arith::DivFOp>(op)) {
     for (unsigned i : {1, 0}) {
       std::optional<float> factor = getFloat(space, operand(i));
-      if (!factor || (i == 0 && isa<arith::DivFOp>(op)))
-        continue;
-      result.scale *= isa<arith::DivFOp>(op) ? 1 / *factor : *factor;
-      return matchLogits(operand(1 - i));
+      if (factor && (i == 1 || isa<arith::MulFOp>(op)))
+        return matchScaled(operand(1 - i),
+                           isa<arith::DivFOp>(op) ? 1 / *factor : *factor);
     }
     return fail("the scale of its logits is not a constant");
   }
@@ -221,7 +228,8 @@ std::optional<HeadTensor> AttentionMatcher::matchHeads(PointExpr expr,
   float factor = 1, bestFactor = 1;
   bool isSliced = false;
   while (true) {
-    if (auto heads = asHeads(expr, isRepeated, row, column, isSliced)) {
+    if (auto heads = asHeads(expr, isRepeated, row, column, isSliced);
+        heads && heads->getNumHeads() >= fewestHeads) {
       best = heads;
       bestFactor = factor;
     }
@@ -291,8 +299,7 @@ static std::optional<PointExpr> getNegated(PointSpace &space,
 bool AttentionMatcher::isHiddenRow(const PointExpr &condition) {
   std::optional<PointExpr> any = getNegated(space, condition);
   auto op = any ? any->value.getDefiningOp<linalg::GenericOp>() : nullptr;
-  if (!op || op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 ||
-      op.getNumResults() != 1)
+  if (!op || op.getNumDpsInputs() != 1 || !reducesOneLoop(op))
     return false;
   auto either = op.getBody()
                     ->getTerminator()
@@ -396,6 +403,13 @@ bool AttentionMatcher::matchValue() {
   return fail("the product with its values is not by its probabilities");
 }
 
+/// The larger number of heads when keys and values have been followed to
+/// different ones, else 0.
+int64_t AttentionMatcher::getUnequalHeads() const {
+  int64_t keys = result.key.getNumHeads(), values = result.value.getNumHeads();
+  return keys == values ? 0 : std::max(keys, values);
+}
+
 std::optional<AttentionMatch>
 AttentionMatcher::matchSoftmax(linalg::SoftmaxOp op) {
   auto type = cast<RankedTensorType>(op.getInput().getType());
@@ -413,5 +427,7 @@ AttentionMatcher::matchSoftmax(linalg::SoftmaxOp op) {
     logits.at.push_back(space.dim(i));
   if (!matchLogits(logits) || !matchMasks() || !matchValue())
     return std::nullopt;
+  if (int64_t heads = getUnequalHeads())
+    return AttentionMatcher(space.getContext(), reason, heads).matchSoftmax(op);
   return result;
 }

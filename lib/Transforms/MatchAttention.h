@@ -23,6 +23,11 @@ struct HeadTensor {
   Value tensor;
   /// permutation[i]: the dimension of the tensor that holds dimension i.
   SmallVector<int64_t, 4> permutation;
+
+  int64_t getNumHeads() const {
+    return mlir::cast<mlir::RankedTensorType>(tensor.getType())
+        .getDimSize(permutation[1]);
+  }
 };
 
 /// What hides keys: a tensor of numbers that are added to the logits, or one of
@@ -49,9 +54,11 @@ struct AttentionMatch {
 /// from the operands of a pquant.attention.
 class AttentionMatcher {
 public:
-  /// `reason` says what is in the way.
-  AttentionMatcher(mlir::MLIRContext *context, std::string &reason)
-      : space(context), reason(reason) {}
+  /// `reason` says what is in the way. Keys and values are not followed to
+  /// tensors of fewer heads than `fewestHeads`.
+  AttentionMatcher(mlir::MLIRContext *context, std::string &reason,
+                   int64_t fewestHeads = 1)
+      : space(context), reason(reason), fewestHeads(fewestHeads) {}
 
   /// Attention written out around a softmax that is B x H x S x T.
   std::optional<AttentionMatch> matchSoftmax(mlir::linalg::SoftmaxOp op);
@@ -71,6 +78,7 @@ private:
   static constexpr float hidden = -1e8f;
 
   bool matchLogits(PointExpr expr);
+  bool matchScaled(const PointExpr &logits, float factor);
   bool matchSum(const PointExpr &logits, const PointExpr &mask);
   bool matchMask(const PointExpr &expr);
   bool matchVisible(const PointExpr &condition, bool negate, float hidden);
@@ -90,6 +98,7 @@ private:
   bool isHiddenRow(const PointExpr &condition);
   bool isProbability(const PointExpr &expr);
   bool matchValue();
+  int64_t getUnequalHeads() const;
   void simplifyMask(AttentionOp op);
   bool fail(const mlir::Twine &message) {
     reason = message.str();
@@ -98,6 +107,7 @@ private:
 
   PointSpace space;
   std::string &reason;
+  int64_t fewestHeads;
   mlir::linalg::SoftmaxOp softmax;
   AttentionMatch result;
   SmallVector<MaskTensor, 2> masks;

@@ -210,5 +210,7 @@ std::optional<AttentionMatch> AttentionMatcher::matchOp(AttentionOp op) {
   result.query = *query;
   result.key = *key;
   result.value = *value;
+  if (int64_t heads = getUnequalHeads())
+    return AttentionMatcher(space.getContext(), reason, heads).matchOp(op);
   return result;
 }

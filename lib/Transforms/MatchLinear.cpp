@@ -31,8 +31,7 @@ std::optional<std::pair<Value, Value>> pquant::matchMultiplyAdd(Block *body) {
   return std::pair(mul.getLhs(), mul.getRhs());
 }
 
-/// Whether the body is `out + a * b`.
-static bool isMultiplyAdd(Block *body) {
+bool pquant::isMultiplyAdd(Block *body) {
   auto factors = matchMultiplyAdd(body);
   Value a = body->getArgument(0), b = body->getArgument(1);
   return factors &&

@@ -122,6 +122,8 @@ struct LinearMatch {
 
 /// The two factors of a body that yields `sum + a * b`.
 std::optional<std::pair<Value, Value>> matchMultiplyAdd(Block *body);
+/// Whether a, b are the block's first two arguments.
+bool isMultiplyAdd(Block *body);
 /// Whether a sum starts from zero.
 bool startsFromZero(mlir::linalg::GenericOp op);
 

@@ -18,16 +18,10 @@
 #include "MatchStep.h"
 #include "MatchAttention.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "pquant/Support/TensorTypes.h"
 
 using namespace pquant;
 using namespace mlir;
-
-/// The dimension of keys and values that holds positions.
-static constexpr int64_t kPositions = 2;
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
 
 StringRef pquant::getInputName(BlockArgument argument) {
   auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
@@ -134,6 +128,13 @@ static bool isArgument(Value value) {
   return argument && isa<func::FuncOp>(argument.getOwner()->getParentOp());
 }
 
+/// A question for a size that is known when the tensor is not.
+static bool isSizeQuestion(Operation *op) {
+  auto dim = dyn_cast<tensor::DimOp>(op);
+  std::optional<int64_t> index = dim ? dim.getConstantIndex() : std::nullopt;
+  return index && *index >= 0 && *index < typeOf(dim.getSource()).getRank();
+}
+
 /// The number of the one result that is `value`, which only `attention` and
 /// questions for its size use besides.
 static std::optional<unsigned> findResult(Value value, AttentionOp attention) {
@@ -141,10 +142,17 @@ static std::optional<unsigned> findResult(Value value, AttentionOp attention) {
   for (OpOperand &use : value.getUses()) {
     if (isa<func::ReturnOp>(use.getOwner()) && !result)
       result = use.getOperandNumber();
-    else if (use.getOwner() != attention && !isa<tensor::DimOp>(use.getOwner()))
+    else if (use.getOwner() != attention && !isSizeQuestion(use.getOwner()))
       return std::nullopt;
   }
   return result;
+}
+
+/// Whether the memory of a cache can be B x G x positions x D with B = 1.
+static bool hasStaticHeads(Value cache) {
+  RankedTensorType type = typeOf(cache);
+  return type.getDimSize(0) <= 1 && !type.isDynamicDim(1) &&
+         !type.isDynamicDim(3);
 }
 
 static std::optional<Cache> matchCache(Value value, AttentionOp attention) {
@@ -165,12 +173,13 @@ static std::optional<Cache> matchCache(Value value, AttentionOp attention) {
     return std::nullopt;
   }
   std::optional<unsigned> result = findResult(value, attention);
-  if (!isArgument(past) || !result ||
+  if (!isArgument(past) || !result || !hasStaticHeads(past) ||
+      !hasStaticHeads(value) ||
       (cache.isFixed && typeOf(past).isDynamicDim(kPositions)))
     return std::nullopt;
   unsigned numUses = 0;
   for (Operation *user : past.getUsers())
-    numUses += !isa<tensor::DimOp>(user);
+    numUses += !isSizeQuestion(user);
   if (numUses != 1)
     return std::nullopt;
   cache.past = cast<BlockArgument>(past);
@@ -186,6 +195,8 @@ static std::optional<Obstacle> matchAttention(AttentionOp op, StepForm &form) {
         op.getLoc(),
         "its keys and values are not past ones with new ones behind, "
         "both returned"};
+  if (key->past == value->past)
+    return Obstacle{op.getLoc(), "its keys and values are one cache"};
   form.caches.append({*key, *value});
   form.attentions.push_back(op);
   return std::nullopt;
@@ -207,7 +218,27 @@ static std::optional<unsigned> findNext(func::FuncOp function,
   return std::nullopt;
 }
 
-static std::optional<InputKind> getInputKind(BlockArgument argument) {
+/// What integers hold by their name: that of the first row whose texts are in
+/// it.
+static std::optional<InputKind> getKindByName(StringRef name) {
+  static const struct {
+    StringRef text, other;
+    InputKind kind;
+  } rows[] = {
+      {"past", "len", InputKind::Position},
+      {"write_ind", "", InputKind::Position},
+      {"pos", "", InputKind::Positions},
+      {"total", "len", InputKind::Total},
+      {"kv_seq", "len", InputKind::Total},
+  };
+  for (auto [text, other, kind] : rows)
+    if (name.contains(text) && name.contains(other))
+      return kind;
+  return std::nullopt;
+}
+
+static std::optional<InputKind> getInputKind(func::FuncOp function,
+                                             BlockArgument argument) {
   auto type = dyn_cast<RankedTensorType>(argument.getType());
   if (!type || type.getRank() > 2 ||
       (type.getRank() == 2 && type.getDimSize(0) > 1))
@@ -215,20 +246,19 @@ static std::optional<InputKind> getInputKind(BlockArgument argument) {
   std::string name = getInputName(argument).lower();
   bool isInteger =
       type.getElementType().isInteger() && !type.getElementType().isInteger(1);
-  auto contains = [&](StringRef text) {
-    return StringRef(name).contains(text);
-  };
-  if (contains("attention_mask") && type.getRank() == 2)
+  if (StringRef(name).contains("attention_mask") && type.getRank() == 2)
     return InputKind::Mask;
   if (!isInteger)
     return std::nullopt;
-  if (contains("seqlen") || contains("seq_len"))
-    return InputKind::Total;
-  if (contains("write_ind") || type.getRank() == 0)
+  std::optional<InputKind> kind = getKindByName(name);
+  // One number; one that is returned as another is found to count below.
+  if (type.getRank() == 0 &&
+      (kind == InputKind::Positions || (!kind && findNext(function, argument))))
     return InputKind::Position;
-  if (contains("pos"))
-    return InputKind::Positions;
-  return type.getRank() == 2 ? std::optional(InputKind::Tokens) : std::nullopt;
+  bool isLength =
+      StringRef(name).contains("seq") && StringRef(name).contains("len");
+  bool isTokens = !kind && !isLength && type.getRank() == 2;
+  return isTokens ? std::optional(InputKind::Tokens) : kind;
 }
 
 static std::optional<Obstacle> matchArguments(func::FuncOp function,
@@ -238,7 +268,7 @@ static std::optional<Obstacle> matchArguments(func::FuncOp function,
           return cache.past == argument;
         }))
       continue;
-    std::optional<InputKind> kind = getInputKind(argument);
+    std::optional<InputKind> kind = getInputKind(function, argument);
     if (kind == InputKind::Tokens && form.getTokens())
       kind = std::nullopt;
     if (!kind)
@@ -311,13 +341,18 @@ std::optional<Obstacle> pquant::verifyStep(func::FuncOp function,
   auto results =
       cast<func::ReturnOp>(function.getBody().front().getTerminator());
   PointSpace space(function.getContext());
+  AffineExpr count =
+      *space.asIndex({total, {}}) - *space.asIndex({position, {}});
+  if (space.sizeOf(results.getOperand(form.logits), 1) != space.simplify(count))
+    return Obstacle{function.getLoc(),
+                    "it may have more or fewer logits than tokens"};
   for (auto [result, argument] : form.counters) {
     Value next = results.getOperand(result);
     SmallVector<AffineExpr, 4> at(typeOf(next).getRank(),
                                   getAffineConstantExpr(0, space.getContext()));
-    std::optional<AffineExpr> count = space.asIndex({next, at});
-    if (!count ||
-        space.simplify(*count) != space.simplify(*space.asIndex({total, {}})))
+    std::optional<AffineExpr> after = space.asIndex({next, at});
+    if (!after ||
+        space.simplify(*after) != space.simplify(*space.asIndex({total, {}})))
       return Obstacle{
           function.getLoc(),
           ("'" + getInputName(argument) + "' does not count the tokens").str()};

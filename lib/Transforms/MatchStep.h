@@ -13,6 +13,9 @@
 
 namespace pquant {
 
+/// The dimension of keys and values that holds positions.
+constexpr int64_t kPositions = 2;
+
 /// Keys or values of earlier tokens, B x G x positions x D.
 struct Cache {
   mlir::BlockArgument past; ///< what the function is given
@@ -65,7 +68,7 @@ std::optional<Obstacle> matchStep(mlir::func::FuncOp function, StepForm &form);
 /// Whether the function does what its form says when its inputs follow from
 /// `position` and `total`, the numbers (indices) of tokens before and after
 /// this call: writes go to the rows behind, masks hide what comes later,
-/// counters become the total.
+/// counters become the total, and there are logits for each token.
 std::optional<Obstacle> verifyStep(mlir::func::FuncOp function,
                                    const StepForm &form, Value position,
                                    Value total);

@@ -63,7 +63,7 @@ std::optional<WeightIntegers> evaluateIntegers(ConstantEvaluator &evaluator,
                                                int64_t count);
 
 /// Recognises a sum of 1-bit and ternary weights, and what is added to whole
-/// rows. `isSum` says whether the weight is a sum at all.
+/// rows.
 std::optional<WeightMatch> matchWeightSum(ConstantEvaluator &evaluator,
                                           const TensorExpr &weight,
                                           int64_t rows, int64_t columns,

@@ -50,19 +50,23 @@ static void collectTerms(const TensorExpr &expr, bool isNegative,
   collectTerms(operands[1], isNegative != difference.has_value(), terms);
 }
 
-/// Adds what is the same along whole rows to the offset.
-static bool addOffset(ConstantEvaluator &evaluator, const Term &term,
-                      WeightMatch &match) {
+/// Adds one number, or one for each row, to those of an offset.
+static void addOffset(ArrayRef<float> values, std::vector<float> &offset) {
+  if (offset.size() < values.size())
+    offset.resize(values.size(), offset.empty() ? 0 : offset.front());
+  for (size_t i = 0; i < offset.size() && !values.empty(); ++i)
+    offset[i] += values[values.size() == 1 ? 0 : i];
+}
+
+/// Adds what is the same along whole rows to the weight's offset.
+static bool addRows(ConstantEvaluator &evaluator, const Term &term,
+                    WeightMatch &match) {
   auto values = evaluateVector(evaluator, term.expr, 0, match.rows);
   if (!values)
     return false;
-  if (match.offset.size() < values->size())
-    match.offset.resize(values->size(),
-                        match.offset.empty() ? 0 : match.offset.front());
-  for (size_t i = 0; i < match.offset.size(); ++i) {
-    float value = (*values)[values->size() == 1 ? 0 : i];
-    match.offset[i] += term.isNegative ? -value : value;
-  }
+  if (term.isNegative)
+    multiplyScales(*values, {-1});
+  addOffset(*values, match.offset);
   return true;
 }
 
@@ -165,7 +169,7 @@ std::optional<WeightMatch> pquant::matchWeightSum(ConstantEvaluator &evaluator,
   match.columns = columns;
   for (const Term &term : terms) {
     if (!term.expr.normalized().dependsOn(1)) {
-      if (!addOffset(evaluator, term, match))
+      if (!addRows(evaluator, term, match))
         return std::nullopt;
       continue;
     }
@@ -180,6 +184,7 @@ std::optional<WeightMatch> pquant::matchWeightSum(ConstantEvaluator &evaluator,
       return std::nullopt;
     if (term.isNegative)
       plane->scaleBy({-1});
+    addOffset(plane->offset, match.offset);
     llvm::move(plane->planes, std::back_inserter(match.planes));
   }
   return match.planes.empty() ? std::nullopt : std::optional(std::move(match));

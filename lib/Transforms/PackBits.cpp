@@ -23,6 +23,7 @@
 #include "pquant/Layout/I8x16x4.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Support/TensorBuilders.h"
+#include "pquant/Support/TensorTypes.h"
 #include "pquant/Transforms/ConstantUses.h"
 #include "pquant/Transforms/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -37,10 +38,6 @@ using namespace pquant;
 
 static remark::RemarkOpts remarkName(StringRef name) {
   return remark::RemarkOpts::name(name).category("pquant-pack-bits");
-}
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
 }
 
 //===----------------------------------------------------------------------===//

@@ -14,6 +14,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "pquant/Transforms/PointExpr.h"
+#include "dialects/PQuant/PQuantDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -94,6 +95,13 @@ AffineExpr PointSpace::sizeOf(Value tensor, int64_t dim) {
   if (auto structured = dyn_cast_or_null<DestinationStyleOpInterface>(op))
     return sizeOf(structured.getTiedOpOperand(cast<OpResult>(tensor))->get(),
                   dim);
+  // The first result of a pquant op has the rows of its first operand.
+  if (op && isa_and_nonnull<PQuantDialect>(op->getDialect()) &&
+      op->getNumOperands() && op->getResult(0) == tensor) {
+    auto rows = dyn_cast<RankedTensorType>(op->getOperand(0).getType());
+    if (rows && dim + 1 < rows.getRank())
+      return sizeOf(op->getOperand(0), dim);
+  }
   return symbolOf(tensor, dim);
 }
 

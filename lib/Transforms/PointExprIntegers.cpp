@@ -217,7 +217,8 @@ std::optional<AffineExpr> PointSpace::asIndex(const PointExpr &expr) {
     return asIndexOfConcat(concat, root.at);
   auto generic = dyn_cast<linalg::GenericOp>(op);
   if (generic && generic.getNumReductionLoops() == 1 &&
-      generic.getNumResults() == 1) {
+      generic.getNumResults() == 1 &&
+      generic.getIndexingMapsArray().back().isProjectedPermutation()) {
     SmallVector<AffineExpr, 4> loops(
         generic.getNumLoops(),
         getAffineDimExpr(sizes.size() + numExtraDims++, context));

@@ -18,6 +18,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Support/TensorBuilders.h"
+#include "pquant/Support/TensorTypes.h"
 #include "pquant/Transforms/ConstantUses.h"
 #include "pquant/Transforms/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -32,10 +33,6 @@ namespace pquant {
 
 using namespace mlir;
 using namespace pquant;
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
 
 //===----------------------------------------------------------------------===//
 // Heads

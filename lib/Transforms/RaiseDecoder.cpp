@@ -56,9 +56,13 @@ static Value createMask(OpBuilder &builder, Location loc,
   for (unsigned i = 0; i < 4; ++i)
     all.push_back(builder.getAffineDimExpr(i));
   ArrayRef<AffineExpr> at = mask.element.at;
-  bool isWhole = at == ArrayRef<AffineExpr>{all[2], all[3]} ||
-                 at == ArrayRef<AffineExpr>{all[0], zero, all[2], all[3]} ||
-                 at == ArrayRef<AffineExpr>{zero, zero, all[2], all[3]};
+  auto isOne = [&](int64_t dim) {
+    return cast<ShapedType>(mask.element.value.getType()).getDimSize(dim) == 1;
+  };
+  bool isWhole =
+      at == ArrayRef<AffineExpr>{all[2], all[3]} ||
+      (at.drop_front() == ArrayRef<AffineExpr>{zero, all[2], all[3]} &&
+       isOne(1) && (at[0] == all[0] || (at[0] == zero && isOne(0))));
   if (mask.kind == MaskTensor::Added && isWhole)
     return mask.element.value;
 

@@ -20,6 +20,7 @@
 #include "mlir/IR/Remarks.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "pquant/Support/TensorBuilders.h"
+#include "pquant/Support/TensorTypes.h"
 #include "pquant/Transforms/Passes.h"
 
 namespace pquant {
@@ -29,10 +30,6 @@ namespace pquant {
 
 using namespace mlir;
 using namespace pquant;
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
 
 /// A constant matrix, perhaps transposed.
 static bool isConstantMatrix(Value value) {

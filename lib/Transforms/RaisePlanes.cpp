@@ -40,7 +40,7 @@ static void join(IRRewriter &rewriter, linalg::GenericOp op) {
     return;
   int64_t rank = cast<RankedTensorType>(result.getType()).getRank();
   BinaryLinearOp a = getLinear((*sum)[0], rank), b = getLinear((*sum)[1], rank);
-  if (!a || !b || a.getInput() != b.getInput() ||
+  if (!a || !b || a == b || a.getInput() != b.getInput() ||
       a.getInputScale() != b.getInputScale() ||
       (a.getOffset() && b.getOffset()) || a.getType() != result.getType() ||
       b.getType() != result.getType() ||

@@ -87,17 +87,20 @@ static std::optional<TensorExpr> throughCollapse(tensor::CollapseShapeOp op,
 }
 
 std::optional<TensorExpr> pquant::getArgumentSource(BlockArgument arg,
-                                                    ArrayRef<int64_t> loops) {
+                                                    ArrayRef<int64_t> loops,
+                                                    bool allowsFirst) {
   auto op = dyn_cast<linalg::GenericOp>(arg.getOwner()->getParentOp());
   if (!op)
     return std::nullopt;
   OpOperand &operand = op->getOpOperand(arg.getArgNumber());
   TensorExpr source{operand.get(), {}};
-  for (AffineExpr result : op.getMatchingIndexingMap(&operand).getResults()) {
-    if (auto dim = dyn_cast<AffineDimExpr>(result))
+  AffineMap map = op.getMatchingIndexingMap(&operand);
+  for (auto [i, index] : llvm::enumerate(map.getResults())) {
+    if (auto dim = dyn_cast<AffineDimExpr>(index))
       source.dims.push_back(loops[dim.getPosition()]);
-    else if (auto constant = dyn_cast<AffineConstantExpr>(result);
-             constant && constant.getValue() == 0)
+    else if (cast<ShapedType>(operand.get().getType()).getDimSize(i) == 1 ||
+             (allowsFirst &&
+              index == getAffineConstantExpr(0, op.getContext())))
       source.dims.push_back(TensorExpr::unitDim);
     else
       return std::nullopt;

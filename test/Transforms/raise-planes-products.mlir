@@ -249,3 +249,19 @@ func.func @product_used(%x: tensor<2x4xf32>) -> (tensor<2x2xf32>, tensor<2x2xf32
   } -> tensor<2x2xf32>
   return %y, %p0 : tensor<2x2xf32>, tensor<2x2xf32>
 }
+
+// Near miss: one product, added to itself.
+// CHECK-LABEL: @twice
+// CHECK: pquant.binary_linear
+// CHECK: arith.addf
+func.func @twice(%q: tensor<4x8xi8>, %s: tensor<4xf32>, %w: tensor<2x8xi1>, %ws: tensor<1x1xf32>) -> tensor<4x2xf32> {
+  %y = pquant.binary_linear %q, %s planes(%w) scales(%ws)
+    : tensor<4x8xi8>, tensor<4xf32>, (tensor<2x8xi1>), (tensor<1x1xf32>) -> tensor<4x2xf32>
+  %e = tensor.empty() : tensor<4x2xf32>
+  %z = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%y : tensor<4x2xf32>) outs(%e : tensor<4x2xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    %0 = arith.addf %a, %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<4x2xf32>
+  return %z : tensor<4x2xf32>
+}

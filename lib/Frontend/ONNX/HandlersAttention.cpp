@@ -272,6 +272,24 @@ static LogicalResult importRotaryEmbedding(NodeContext &ctx) {
 // TensorScatter
 //===----------------------------------------------------------------------===//
 
+/// The rows that an update leaves free, at least 0.
+static FailureOr<SizeExpr> getRoom(NodeContext &ctx, const SizeExpr &capacity,
+                                   const SizeExpr &rows) {
+  const char *message =
+      "expected an update of at most as many rows as the past has";
+  SizeExpr room = capacity - rows;
+  std::optional<int64_t> count = room.getConstant();
+  if (count && *count < 0)
+    return ctx.error() << message;
+  if (!count)
+    ctx.b.assertAtRunTime(
+        arith::CmpIOp::create(
+            ctx.b.getBuilder(), ctx.b.getLoc(), arith::CmpIPredicate::sle,
+            ctx.b.getIndexValue(rows), ctx.b.getIndexValue(capacity)),
+        message);
+  return room;
+}
+
 /// Row write_indices[b] + s along the axis of batch b is row s of the update.
 static LogicalResult importTensorScatter(NodeContext &ctx) {
   Tensor past = ctx.getInput(0), update = ctx.getInput(1);
@@ -293,6 +311,10 @@ static LogicalResult importTensorScatter(NodeContext &ctx) {
   FailureOr<Tensor> refined = ctx.b.refineSizes(update, expected);
   if (failed(refined))
     return failure();
+  FailureOr<SizeExpr> room =
+      getRoom(ctx, past->sizes[axis], update->sizes[axis]);
+  if (failed(room))
+    return failure();
   Compose c(ctx.b);
   ElementType integer{ctx.b.getBuilder().getI64Type()};
   bool isCircular = mode == "circular";
@@ -301,9 +323,9 @@ static LogicalResult importTensorScatter(NodeContext &ctx) {
         failed(ctx.b.requireEqual(starts->sizes[0], past->sizes[0], "batches")))
       return failure();
     starts = c.cast(starts, integer);
-    SizeExpr last = past->sizes[axis] - update->sizes[axis] + SizeExpr(1);
-    assertInRange(ctx.b, starts, isCircular ? past->sizes[axis] : last,
-                    /*allowsNegative=*/false);
+    assertInRange(ctx.b, starts,
+                  isCircular ? past->sizes[axis] : *room + SizeExpr(1),
+                  /*allowsNegative=*/false);
   }
   Value first = starts ? ctx.b.getValue(starts) : Value();
   Value capacity = ctx.b.getIndexValue(past->sizes[axis]);

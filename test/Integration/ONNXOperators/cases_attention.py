@@ -154,3 +154,9 @@ def cases_tensor_scatter():
     want = past.copy()
     want[:, :, :2] = update
     yield Case("scatter_start", [node("TensorScatter", "p u", "y")], {"p": past, "u": update}, {"y": want})
+    long = normal(2, 3, 4000, 4)
+    message = "expected an update of at most as many rows as the past has"
+    yield Case("scatter_long", [node("TensorScatter", "p u", "y")], {"p": past, "u": long}, {"y": want}, error=message)
+    for mode, inputs in (("linear", {"p": past, "u": long}), ("circular", {"p": past, "u": long, "w": np.zeros(2, int)})):
+        yield Case(f"scatter_long_{mode}", [node("TensorScatter", " ".join(inputs), "y", mode=mode)], inputs,
+                   {"y": want}, dynamic=("p:2", "u:2"), failure=message)

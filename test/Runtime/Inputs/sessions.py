@@ -77,6 +77,7 @@ class SessionTest(unittest.TestCase):
         for call, text in (
             (lambda: session.run(self.ids[:3]), "3 tokens do not fit: the session holds 8 of 10 positions"),
             (lambda: session.run([]), "expected 1 token or more, but got 0"),
+            (lambda: session.run([3, -1]), "expected tokens of 0 to 9223372036854775807, but got -1"),
             (lambda: session.rewind(9), "expected a position of 0 to 8, but got 9"),
             (lambda: self.model.session(0), "expected a capacity of 1 or more"),
             (lambda: self.model.run([self.ids[None]], entry="decode"), "is run by a session"),
@@ -113,9 +114,12 @@ class SessionTest(unittest.TestCase):
         model, ids = pquant.load(os.path.join(FOLDER, "t.so")), np.arange(12) * 7 % 50
         cache = {name: np.zeros((1, 2, 32, 8), np.float32) for name in ("past_k", "past_v")}
         session = model.session(32)
+        for token in (-1, 2**31, 2**32 + 7):
+            with self.assertRaisesRegex(ValueError, f"expected tokens of 0 to 2147483647, but got {token}"):
+                session.run([3, token])
         for i in range(12):
             counts = {"write_indices": np.array([i]), "nonpad_kv_seqlen": np.array([i + 1])}
-            want = model.run({"ids": ids[None, i : i + 1], **cache, **counts})
+            want = model.run({"ids": ids[None, i : i + 1].astype(np.int32), **cache, **counts})
             cache = {name: want[name.replace("past", "present")] for name in cache}
             if i >= 4:
                 np.testing.assert_allclose(session.run(ids[:5] if i == 4 else ids[i]), want["logits"][0, 0], atol=1e-5)

@@ -47,7 +47,7 @@ graph = helper.make_graph(
     nodes,
     "step",
     [
-        spec("ids", [1, "n"], TensorProto.INT64),
+        spec("ids", [1, "n"], TensorProto.INT32),
         spec("past_k", cache),
         spec("past_v", cache),
         spec("write_indices", [1], TensorProto.INT64),
