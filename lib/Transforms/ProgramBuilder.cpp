@@ -139,8 +139,7 @@ FailureOr<unsigned> ProgramBuilder::emit(const TensorExpr &expr) {
   ++depth;
   FailureOr<unsigned> reg = failure();
   if (auto arg = dyn_cast<BlockArgument>(expr.value)) {
-    if (std::optional<TensorExpr> source =
-            getArgumentSource(arg, expr.dims, /*allowsFirst=*/true))
+    if (std::optional<TensorExpr> source = getArgumentSource(arg, expr.dims))
       reg = emit(*source);
     else if (auto loop = dyn_cast<scf::ForOp>(arg.getOwner()->getParentOp()))
       reg = emitVariable(loop, arg, expr.dims);

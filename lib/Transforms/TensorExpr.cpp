@@ -87,8 +87,7 @@ static std::optional<TensorExpr> throughCollapse(tensor::CollapseShapeOp op,
 }
 
 std::optional<TensorExpr> pquant::getArgumentSource(BlockArgument arg,
-                                                    ArrayRef<int64_t> loops,
-                                                    bool allowsFirst) {
+                                                    ArrayRef<int64_t> loops) {
   auto op = dyn_cast<linalg::GenericOp>(arg.getOwner()->getParentOp());
   if (!op)
     return std::nullopt;
@@ -98,9 +97,7 @@ std::optional<TensorExpr> pquant::getArgumentSource(BlockArgument arg,
   for (auto [i, index] : llvm::enumerate(map.getResults())) {
     if (auto dim = dyn_cast<AffineDimExpr>(index))
       source.dims.push_back(loops[dim.getPosition()]);
-    else if (cast<ShapedType>(operand.get().getType()).getDimSize(i) == 1 ||
-             (allowsFirst &&
-              index == getAffineConstantExpr(0, op.getContext())))
+    else if (cast<ShapedType>(operand.get().getType()).getDimSize(i) == 1)
       source.dims.push_back(TensorExpr::unitDim);
     else
       return std::nullopt;

@@ -71,11 +71,8 @@ struct TensorExpr {
 
 /// The element of an operand (input or init) that a block argument of a
 /// `linalg.generic` holds; `loops` gives the dimension that each loop follows.
-/// With `allowsFirst` a dimension that is read at 0 is a `unitDim`, however
-/// long it is.
 std::optional<TensorExpr> getArgumentSource(BlockArgument arg,
-                                            ArrayRef<int64_t> loops,
-                                            bool allowsFirst = false);
+                                            ArrayRef<int64_t> loops);
 
 /// Whether two expressions are the same by structure.
 bool isSameExpr(const TensorExpr &a, const TensorExpr &b);
