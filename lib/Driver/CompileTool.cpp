@@ -74,6 +74,11 @@ struct Flags {
       cl::desc("Quantise the LM head (float linears that make the outputs): "
                "none (default) or int8; the weights' error is reported"),
       cl::init("none"), cl::cat(category)};
+  cl::opt<std::string> cache{
+      "cache",
+      cl::desc("What keys and values are kept in: f32 (default), f16 (rounded "
+               "to 11 bits) or int8 (to 1/127 of a row's largest value)"),
+      cl::init("f32"), cl::cat(category)};
   cl::opt<std::string> check{
       "check",
       cl::desc("Only list the operations that are not supported; --check=json "
@@ -173,6 +178,9 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   if (!llvm::is_contained({"none", "int8"}, flags.quantizeHead))
     return reportError("--quantize-head expected none or int8, but got '" +
                        flags.quantizeHead + "'");
+  if (!llvm::is_contained({"f32", "f16", "int8"}, flags.cache))
+    return reportError("--cache expected f32, f16 or int8, but got '" +
+                       flags.cache + "'");
   if (flags.symbolPrefix.empty() ||
       flags.symbolPrefix.find_first_not_of(
           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") !=
@@ -183,6 +191,7 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.signZero = flags.signZero;
   options.snapWeights = flags.snapWeights;
   options.requireQuantized = flags.requireQuantized;
+  options.cache = flags.cache;
   options.quantizeHead = flags.quantizeHead == "int8";
   options.target = flags.target;
   options.onlyLevel = flags.targetCpu;
@@ -205,6 +214,8 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.commandLine = "pquant " PQUANT_VERSION " --target=" + options.target;
   if (!options.onlyLevel.empty())
     options.commandLine += " --target-cpu=" + options.onlyLevel;
+  if (options.cache != "f32")
+    options.commandLine += " --cache=" + options.cache;
   if (options.quantizeHead)
     options.commandLine += " --quantize-head=int8";
   return options;

@@ -187,6 +187,7 @@ LogicalResult Compilation::runPhase(Phase phase) {
   raising.requireQuantized = options.requireQuantized;
   PackingOptions packing;
   packing.quantizeHead = options.quantizeHead;
+  packing.cache = options.cache;
   switch (phase) {
   case Phase::Raised:
     buildRaisingPipeline(pm, raising);

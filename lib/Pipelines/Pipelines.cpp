@@ -76,7 +76,11 @@ void pquant::buildPackingPipeline(OpPassManager &pm,
   pm.addPass(createFuseBranchesPass());
   pm.addPass(createRaiseFloatLinearsPass());
   addCleanup(pm);
-  pm.addPass(createCreateEntryPointsPass());
+  CreateEntryPointsPassOptions entryPoints;
+  entryPoints.cache = options.cache == "int8"  ? CacheType::I8
+                      : options.cache == "f16" ? CacheType::F16
+                                               : CacheType::F32;
+  pm.addPass(createCreateEntryPointsPass(entryPoints));
   if (options.quantizeHead)
     pm.addPass(createQuantizeHeadPass());
   pm.addPass(createPackBitsPass());

@@ -40,9 +40,9 @@ namespace {
 /// Turns a clone of @main into a step.
 class StepBuilder {
 public:
-  explicit StepBuilder(func::FuncOp function)
-      : function(function), builder(function.getContext()),
-        loc(function.getLoc()) {}
+  StepBuilder(func::FuncOp function, CacheType cacheType)
+      : function(function), cacheType(cacheType),
+        builder(function.getContext()), loc(function.getLoc()) {}
 
   /// `count` is the number of tokens of a call, or dynamic.
   std::optional<Obstacle> build(int64_t count);
@@ -70,6 +70,7 @@ private:
   }
 
   func::FuncOp function;
+  CacheType cacheType;
   StepForm form;
   OpBuilder builder;
   Location loc;
@@ -195,6 +196,20 @@ Value StepBuilder::createInput(const StepInput &input) {
 // Caches
 //===----------------------------------------------------------------------===//
 
+/// The element type of caches and NumPy's name of it.
+static std::pair<Type, StringRef> getCacheElement(OpBuilder &builder,
+                                                  CacheType type) {
+  switch (type) {
+  case CacheType::F32:
+    return {builder.getF32Type(), "float32"};
+  case CacheType::F16:
+    return {builder.getF16Type(), "float16"};
+  case CacheType::I8:
+    return {builder.getI8Type(), "int8"};
+  }
+  llvm_unreachable("unknown type of cache");
+}
+
 /// The memory that a past tensor becomes, as a tensor that is written in place.
 Value StepBuilder::addState(const Cache &cache) {
   RankedTensorType past = typeOf(cache.past);
@@ -202,16 +217,19 @@ Value StepBuilder::addState(const Cache &cache) {
   shape[0] = 1;
   if (!cache.isFixed)
     shape[kPositions] = ShapedType::kDynamic;
+  if (cacheType == CacheType::I8)
+    shape.back() += CachedAttentionOp::kStepColumns;
   SmallVector<Attribute> sizes;
   for (auto [dim, size] : llvm::enumerate(shape))
     sizes.push_back(dim == kPositions
                         ? Attribute(builder.getStringAttr("capacity"))
                         : builder.getI64IntegerAttr(size));
-  Value memory = addArgument(MemRefType::get(shape, past.getElementType()),
-                             getInputName(cache.past), "float32", sizes);
+  auto [element, name] = getCacheElement(builder, cacheType);
+  Value memory = addArgument(MemRefType::get(shape, element),
+                             getInputName(cache.past), name, sizes);
   memories[cache.past] = memory;
   return bufferization::ToTensorOp::create(
-      builder, loc, RankedTensorType::get(shape, past.getElementType()), memory,
+      builder, loc, RankedTensorType::get(shape, element), memory,
       /*restrict=*/true, /*writable=*/true);
 }
 
@@ -347,17 +365,6 @@ std::optional<Obstacle> StepBuilder::build(int64_t staticCount) {
 // The pass
 //===----------------------------------------------------------------------===//
 
-/// A clone of `main` as a step of `count` tokens, one of `steps`.
-static std::optional<Obstacle>
-createStep(func::FuncOp main, StringRef name, int64_t count,
-           SmallVectorImpl<func::FuncOp> &steps) {
-  OpBuilder builder(main);
-  builder.setInsertionPointAfter(main);
-  steps.push_back(cast<func::FuncOp>(builder.clone(*main)));
-  steps.back().setName(name);
-  return StepBuilder(steps.back()).build(count);
-}
-
 static bool hasAttention(func::FuncOp function) {
   return function.walk([](AttentionOp) { return WalkResult::interrupt(); })
       .wasInterrupted();
@@ -366,6 +373,7 @@ static bool hasAttention(func::FuncOp function) {
 namespace {
 struct CreateEntryPointsPass
     : pquant::impl::CreateEntryPointsPassBase<CreateEntryPointsPass> {
+  using CreateEntryPointsPassBase::CreateEntryPointsPassBase;
   void runOnOperation() override;
 };
 } // namespace
@@ -379,18 +387,26 @@ static void protectInputs(func::FuncOp function) {
           BoolAttr::get(function.getContext(), false));
 }
 
-/// Adds the steps that `main` allows: all of them, or none.
-static void createSteps(func::FuncOp main) {
+/// Adds the steps that `main` allows: all of them, or none and false.
+static bool createSteps(func::FuncOp main, CacheType cacheType) {
   StepForm form;
   std::optional<Obstacle> obstacle = matchStep(main, form);
   int64_t count = obstacle ? 0 : typeOf(form.getTokens()).getDimSize(1);
   if (!obstacle && count > 1)
     obstacle = {main.getLoc(), "it takes several tokens, and always as many"};
   SmallVector<func::FuncOp, 2> steps;
+  // A clone of `main` for that many tokens.
+  auto createStep = [&](StringRef name, int64_t tokens) {
+    OpBuilder builder(main);
+    builder.setInsertionPointAfter(main);
+    steps.push_back(cast<func::FuncOp>(builder.clone(*main)));
+    steps.back().setName(name);
+    return StepBuilder(steps.back(), cacheType).build(tokens);
+  };
   if (!obstacle)
-    obstacle = createStep(main, "decode", 1, steps);
+    obstacle = createStep("decode", 1);
   if (!obstacle && count != 1)
-    obstacle = createStep(main, "prefill", ShapedType::kDynamic, steps);
+    obstacle = createStep("prefill", ShapedType::kDynamic);
   if (obstacle) {
     for (func::FuncOp step : steps)
       step.erase();
@@ -398,11 +414,12 @@ static void createSteps(func::FuncOp main) {
                                 << "no entry points 'prefill' and 'decode'";
     remark.attachNote(obstacle->location)
         << getLocationName(obstacle->location) << ": " << obstacle->text;
-    return;
+    return false;
   }
   emitRemark(main.getLoc())
       << form.caches.size() << " caches are written in place by 'decode'"
       << (count == 1 ? "" : " and 'prefill'");
+  return true;
 }
 
 void CreateEntryPointsPass::runOnOperation() {
@@ -410,8 +427,14 @@ void CreateEntryPointsPass::runOnOperation() {
   for (auto function : getOperation().getOps<func::FuncOp>())
     if (function.isPublic() && !function.isDeclaration())
       functions.push_back(function);
-  if (functions.size() == 1 && hasAttention(functions[0]))
-    createSteps(functions[0]);
+  bool created = functions.size() == 1 && hasAttention(functions[0]) &&
+                 createSteps(functions[0], cache);
+  if (!created && cache != CacheType::F32) {
+    emitError(getOperation().getLoc(),
+              "no cache to narrow: expected a model with past keys and values "
+              "that get entry points 'prefill' and 'decode'");
+    return signalPassFailure();
+  }
   for (auto function : getOperation().getOps<func::FuncOp>())
     if (function.isPublic() && !function.isDeclaration())
       protectInputs(function);

@@ -1,4 +1,5 @@
 // RUN: pquant-opt %s -allow-unregistered-dialect --pquant-create-entry-points --canonicalize --cse -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: pquant-opt %s -allow-unregistered-dialect --pquant-create-entry-points=cache=int8 -split-input-file 2>/dev/null | FileCheck %s --check-prefix=INT8
 
 // One layer of one head: keys and values behind past ones. The head and the last
 // norm are computed for the last token only.
@@ -26,6 +27,11 @@ func.func @main(%ids: tensor<?x?xi64> {pquant.name = "ids", pquant.dtype = "int6
   %y = pquant.float_linear %n, %w : tensor<1x?x8xf32>, tensor<16x8xf32> -> tensor<1x?x16xf32>
   return %y, %k, %v : tensor<1x?x16xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
 }
+
+// Rows of integers with their step.
+// INT8-LABEL: func.func @decode(
+// INT8-SAME:    memref<1x2x?x8xi8> {pquant.dims = [1, 2, "capacity", 8], pquant.dtype = "int8", pquant.name = "past.key"}
+// INT8:         pquant.cached_attention {{.*}} tensor<1x2x?x8xi8>, tensor<1x2x?x8xi8>, tensor<i64>
 
 // The function itself stays; nothing that it is given is written.
 // CHECK-LABEL: func.func @main(

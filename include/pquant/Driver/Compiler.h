@@ -44,6 +44,7 @@ struct CompilerOptions {
   /// Weights near the grid of a quantiser count as on it.
   bool snapWeights = false;
   bool requireQuantized = false;
+  std::string cache = "f32"; ///< what caches hold: f32, f16 or int8
   bool quantizeHead = false; ///< float linears of the outputs to INT8
   bool timing = false;
   bool optReport = false;

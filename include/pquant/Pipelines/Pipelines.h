@@ -63,6 +63,11 @@ struct PackingOptions : mlir::PassPipelineOptions<PackingOptions> {
       *this, "quantize-head",
       llvm::cl::desc("Quantise the float linears of the outputs to INT8"),
       llvm::cl::init(false)};
+  Option<std::string> cache{
+      *this, "cache",
+      llvm::cl::desc("What the caches of prefill and decode hold: f32, f16 or "
+                     "int8"),
+      llvm::cl::init("f32")};
 };
 
 /// Import -> Raised.

@@ -20,7 +20,7 @@ def CreateEntryPointsPass : Pass<"pquant-create-entry-points", "::mlir::ModuleOp
     `@decode` for one token and `@prefill` for any number of them. Both take the tokens, the number of tokens before them
     (`position`), and one `memref` of a fixed capacity for each past tensor, which they write in place by
     `pquant.cached_attention`; both return the last token's logits. position + tokens <= capacity is the caller's duty.
-    Otherwise one remark says what is in the way.
+    Otherwise one remark says what is in the way. `cache` chooses what the memory holds: f32, f16 or int8.
 
     ```
     func.func @main(%ids: tensor<?x?xi64>, %past_k: tensor<?x2x?x64xf32>, ...) -> (tensor<?x?x9xf32>, tensor<?x2x?x64xf32>, ...)
@@ -29,6 +29,12 @@ def CreateEntryPointsPass : Pass<"pquant-create-entry-points", "::mlir::ModuleOp
     func.func @prefill(%ids: tensor<1x?xi64>, %position: tensor<i64>, %k: memref<1x2x?x64xf32>, ...) -> tensor<1x9xf32>
     ```
   }];
+  let options = [
+    Option<"cache", "cache", "::pquant::CacheType", "::pquant::CacheType::F32",
+           "what the caches hold: f32 (default), f16 or int8, rows of integers with their step",
+           [{::llvm::cl::values(clEnumValN(::pquant::CacheType::F32, "f32", "float32"),
+                                clEnumValN(::pquant::CacheType::F16, "f16", "float16"),
+                                clEnumValN(::pquant::CacheType::I8, "int8", "INT8 with a step for each row"))}]>];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
 }

@@ -22,6 +22,9 @@ namespace pquant {
 /// What `--pquant-raise` does with a zero sign of a 1-bit weight.
 enum class SignZero { Error, Plus, Minus };
 
+/// What the caches of `prefill` and `decode` hold.
+enum class CacheType { F32, F16, I8 };
+
 #define GEN_PASS_DECL
 #include "pquant/Transforms/Passes.h.inc"
 
