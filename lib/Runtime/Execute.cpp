@@ -342,7 +342,7 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
   if (!memory)
     return false;
   call.function = entry.functions[model.level];
-  call.weights = model.descriptor->weights;
+  call.weights = model.weights;
   call.memrefs = static_cast<PQuantMemRef *>(memory);
   call.args = reinterpret_cast<PQuantMemRef **>(call.memrefs + total);
   call.order = reinterpret_cast<int32_t *>(call.args + total);
@@ -383,7 +383,9 @@ PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
     return setError(PQUANT_OUT_OF_MEMORY,
                     "out of memory: could not start a run");
   }
-  PQuantStatus status = matchInputs(entry, inputs, numInputs, call.order);
+  PQuantStatus status = pquant_load_weights(&model, nullptr);
+  if (status == PQUANT_OK)
+    status = matchInputs(entry, inputs, numInputs, call.order);
   if (status == PQUANT_OK)
     status = checkInputs(entry, inputs, call.order);
   if (status == PQUANT_OK) {
