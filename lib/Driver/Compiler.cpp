@@ -131,13 +131,16 @@ LogicalResult Compilation::import() {
     module = parseSourceFile<ModuleOp>(options.input, &context);
     return failure(!module || failed(readPhase()));
   }
+  llvm::StringMap<std::string> metadata;
+  ONNXImportOptions importing;
+  importing.metadata = &metadata;
   FailureOr<OwningOpRef<ModuleOp>> imported =
       extension == ".pt2" ? importTorchExportFile(options.input, &context)
-                          : importONNXFile(options.input, &context);
+                          : importONNXFile(options.input, &context, importing);
   if (failed(imported))
     return failure();
   module = std::move(*imported);
-  return success();
+  return options.tokenizer.empty() ? text.readMetadata(metadata) : success();
 }
 
 /// A module that --compile-to wrote says how far it has come.
@@ -225,7 +228,7 @@ LogicalResult Compilation::finishPhase(Phase phase) {
                  << summarizeRaising(*module).getHeadline() << "\n";
   if (phase == Phase::Packed) {
     model.readLinears(*module);
-    if (failed(model.readEntries(*module)) || failed(text.checkModel(model)))
+    if (failed(model.readEntries(*module)) || failed(text.matchModel(model)))
       return failure();
   }
   return options.dumpPhases.empty() ? success() : dump(phase);
@@ -423,7 +426,7 @@ LogicalResult Compilation::run() {
       return failure();
   }
   model.name = llvm::sys::path::stem(options.input).str();
-  if (failed(setTarget()) || failed(finishPhase(Phase::Import)))
+  if (failed(text.finish(options)) || failed(setTarget()) || failed(finishPhase(Phase::Import)))
     return failure();
   for (Phase phase : {Phase::Raised, Phase::Packed, Phase::Kernels}) {
     if (options.emit == Emit::MLIR && options.compileTo < phase)

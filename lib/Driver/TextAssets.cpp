@@ -9,6 +9,7 @@
 #include "OutputFile.h"
 
 #include "pquant/Text/ChatTemplate.h"
+#include "llvm/Support/Base64.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 using namespace pquant;
@@ -25,22 +26,17 @@ static FailureOr<std::string> readFile(StringRef flag, StringRef path) {
   return (*buffer)->getBuffer().str();
 }
 
-static LogicalResult checkTokenizer(const CompilerOptions &options,
-                                    StringRef file) {
+static LogicalResult checkTokenizer(StringRef origin, StringRef file) {
   // What Hugging Face calls a tokenizer is JSON.
   bool isJSON = file.ltrim().starts_with("{");
   text::Tokenizer tokenizer;
   const char *error = tokenizer.parse(view(file));
-  if (error)
-    return reportError(
-        "--tokenizer: '" + options.tokenizer + "' is " +
-        (isJSON ? "JSON; python -m pquant.convert_tokenizer makes a "
-                  "SentencePiece model of a tokenizer.json"
-                : error));
-  if (options.addsBegin && tokenizer.begin() < 0)
-    return reportError("--bos: the tokenizer '" + options.tokenizer +
-                       "' has no begin-of-sequence token");
-  return success();
+  if (!error)
+    return success();
+  return reportError(origin + " is " +
+                     (isJSON ? "JSON; python -m pquant.convert_tokenizer makes "
+                               "a SentencePiece model of a tokenizer.json"
+                             : error));
 }
 
 static LogicalResult checkTemplate(StringRef name, StringRef file) {
@@ -54,18 +50,15 @@ static LogicalResult checkTemplate(StringRef name, StringRef file) {
 }
 
 LogicalResult TextAssets::read(const CompilerOptions &options) {
-  if (options.tokenizer.empty()) {
-    if (options.addsBegin || !options.chatTemplate.empty())
-      return reportError(StringRef(options.addsBegin ? "--bos"
-                                                     : "--chat-template") +
-                         " needs --tokenizer");
-    return success();
-  }
-  FailureOr<std::string> file = readFile("--tokenizer", options.tokenizer);
-  if (failed(file) || failed(checkTokenizer(options, *file)))
-    return failure();
-  tokenizer = std::move(*file);
   addsBegin = options.addsBegin;
+  if (!options.tokenizer.empty()) {
+    FailureOr<std::string> file = readFile("--tokenizer", options.tokenizer);
+    if (failed(file) ||
+        failed(checkTokenizer("--tokenizer: '" + options.tokenizer + "'",
+                              *file)))
+      return failure();
+    tokenizer = std::move(*file);
+  }
   if (options.chatTemplate.empty())
     return success();
   std::string_view builtin = text::findBuiltinTemplate(options.chatTemplate);
@@ -78,14 +71,43 @@ LogicalResult TextAssets::read(const CompilerOptions &options) {
     return reportError("--chat-template expected a file or one of " +
                        Twine(text::builtinTemplateNames) + ", but got '" +
                        options.chatTemplate + "'");
-  file = readFile("--chat-template", options.chatTemplate);
+  auto file = readFile("--chat-template", options.chatTemplate);
   if (failed(file) || failed(checkTemplate(options.chatTemplate, *file)))
     return failure();
   chatTemplate = std::move(*file);
   return success();
 }
 
-LogicalResult TextAssets::checkModel(const ModelInterface &model) const {
+LogicalResult
+TextAssets::readMetadata(const llvm::StringMap<std::string> &metadata) {
+  auto found = metadata.find("pquant.tokenizer.model");
+  if (found == metadata.end() ||
+      metadata.lookup("pquant.tokenizer.kind") != "sentencepiece")
+    return success();
+  std::vector<char> bytes;
+  if (llvm::Error error = llvm::decodeBase64(found->second, bytes))
+    return reportError("the tokenizer in the model's metadata: " +
+                       llvm::toString(std::move(error)));
+  tokenizer.assign(bytes.begin(), bytes.end());
+  isFromMetadata = true;
+  return checkTokenizer("the tokenizer in the model's metadata", tokenizer);
+}
+
+LogicalResult TextAssets::finish(const CompilerOptions &options) const {
+  if (!addsBegin && chatTemplate.empty())
+    return success();
+  StringRef flag = addsBegin ? "--bos" : "--chat-template";
+  if (tokenizer.empty())
+    return reportError(flag + " needs --tokenizer");
+  text::Tokenizer parsed;
+  (void)parsed.parse(view(tokenizer));
+  if (addsBegin && parsed.begin() < 0)
+    return reportError(
+        "--bos: the tokenizer has no begin-of-sequence token");
+  return success();
+}
+
+LogicalResult TextAssets::matchModel(const ModelInterface &model) {
   if (tokenizer.empty())
     return success();
   for (const EntryInterface &entry : model.entries) {
@@ -100,8 +122,12 @@ LogicalResult TextAssets::checkModel(const ModelInterface &model) const {
                        Twine(vocabulary) + " tokens, but got " +
                        Twine(parsed.size()));
   }
+  if (isFromMetadata && !addsBegin && chatTemplate.empty()) {
+    tokenizer.clear();
+    return success();
+  }
   return reportError(
-      "--tokenizer: the model has no entry point 'decode', so it cannot write "
-      "text; export it with past keys and values (--opt-report says why caches "
-      "were not recognised)");
+      "the model has no entry point 'decode', so it cannot write text; export "
+      "it with past keys and values (--opt-report says why caches were not "
+      "recognised)");
 }

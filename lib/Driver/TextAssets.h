@@ -16,6 +16,8 @@
 #include "ModelInterface.h"
 #include "pquant/Driver/Compiler.h"
 
+#include "llvm/ADT/StringMap.h"
+
 namespace pquant {
 
 struct TextAssets {
@@ -25,8 +27,16 @@ struct TextAssets {
 
   /// Reads what `options` name. Reports what cannot be used.
   LogicalResult read(const CompilerOptions &options);
-  /// Checks that the model can write text with them.
-  LogicalResult checkModel(const ModelInterface &model) const;
+  /// Takes the tokenizer that an ONNX file carries (python/pquant/metadata.py).
+  LogicalResult readMetadata(const llvm::StringMap<std::string> &metadata);
+  /// Checks what is there together, once the model has been read.
+  LogicalResult finish(const CompilerOptions &options) const;
+  /// Checks that the model can write text; leaves out a tokenizer that came
+  /// with one that cannot.
+  LogicalResult matchModel(const ModelInterface &model);
+
+private:
+  bool isFromMetadata = false;
 };
 
 } // namespace pquant

@@ -117,6 +117,8 @@ int pquant::converse(Writer &writer, const Options &options,
     return code;
   Buffer<char> line;
   while (readLine(line)) {
+    if (!line.size)
+      continue;
     if (view(line) == "/reset") {
       if (int code = writer.reset())
         return code;
@@ -126,8 +128,6 @@ int pquant::converse(Writer &writer, const Options &options,
     Buffer<int64_t> tokens;
     if (!conversation.next(view(line), tokens))
       return writer.fail("out of memory");
-    if (!tokens.size)
-      continue;
     if (int code = writer.write(tokens, /*echoes=*/false, conversation.stop))
       return code;
   }

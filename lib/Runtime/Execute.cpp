@@ -376,6 +376,9 @@ PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
                               const PQuantMemRef *states,
                               PQuantResults **results) {
   *results = nullptr;
+  PQuantStatus loaded = pquant_load_weights(&model, nullptr);
+  if (loaded != PQUANT_OK)
+    return loaded;
   Call call;
   PQuantResults *created = createResults(model.pool, entry);
   if (!created || !createCall(model, entry, call)) {
@@ -383,9 +386,7 @@ PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
     return setError(PQUANT_OUT_OF_MEMORY,
                     "out of memory: could not start a run");
   }
-  PQuantStatus status = pquant_load_weights(&model, nullptr);
-  if (status == PQUANT_OK)
-    status = matchInputs(entry, inputs, numInputs, call.order);
+  PQuantStatus status = matchInputs(entry, inputs, numInputs, call.order);
   if (status == PQUANT_OK)
     status = checkInputs(entry, inputs, call.order);
   if (status == PQUANT_OK) {
