@@ -350,8 +350,8 @@ LogicalResult Compilation::writeArtifact(llvm::Module &code,
   return (*artifact)->keep();
 }
 
-/// To a file to include in the object, to the weight file that was asked for, or
-/// nowhere.
+/// To a file to include in the object, to the weight file that was asked for,
+/// or nowhere.
 LogicalResult Compilation::writeWeightsTo(std::unique_ptr<OutputFile> &file,
                                           WeightLocation &weights) {
   if (!hasWeights()) {
@@ -426,7 +426,8 @@ LogicalResult Compilation::run() {
       return failure();
   }
   model.name = llvm::sys::path::stem(options.input).str();
-  if (failed(text.finish(options)) || failed(setTarget()) || failed(finishPhase(Phase::Import)))
+  if (failed(text.finish(options)) || failed(setTarget()) ||
+      failed(finishPhase(Phase::Import)))
     return failure();
   for (Phase phase : {Phase::Raised, Phase::Packed, Phase::Kernels}) {
     if (options.emit == Emit::MLIR && options.compileTo < phase)

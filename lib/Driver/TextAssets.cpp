@@ -53,9 +53,8 @@ LogicalResult TextAssets::read(const CompilerOptions &options) {
   addsBegin = options.addsBegin;
   if (!options.tokenizer.empty()) {
     FailureOr<std::string> file = readFile("--tokenizer", options.tokenizer);
-    if (failed(file) ||
-        failed(checkTokenizer("--tokenizer: '" + options.tokenizer + "'",
-                              *file)))
+    if (failed(file) || failed(checkTokenizer(
+                            "--tokenizer: '" + options.tokenizer + "'", *file)))
       return failure();
     tokenizer = std::move(*file);
   }
@@ -102,8 +101,7 @@ LogicalResult TextAssets::finish(const CompilerOptions &options) const {
   text::Tokenizer parsed;
   (void)parsed.parse(view(tokenizer));
   if (addsBegin && parsed.begin() < 0)
-    return reportError(
-        "--bos: the tokenizer has no begin-of-sequence token");
+    return reportError("--bos: the tokenizer has no begin-of-sequence token");
   return success();
 }
 

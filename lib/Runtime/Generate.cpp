@@ -55,7 +55,7 @@ static int64_t vocabularyOf(const PQuantModel *model) {
 
 int Writer::start(int64_t wanted) {
   int64_t most = pquant_max_capacity(model);
-  int64_t capacity = options.context > 0   ? int64_t(options.context)
+  int64_t capacity = options.context > 0     ? int64_t(options.context)
                      : most && wanted > most ? most
                                              : wanted;
   PQuantSampling sampling = pquant_default_sampling();

@@ -85,8 +85,8 @@ static constexpr Flag flags[] = {
     realFlag("top-p", "P", Use::Text, &Options::topP, DBL_MIN, 1,
              "draw among the most probable tokens that together\n"
              "reach probability P"),
-    realFlag("repeat-penalty", "X", Use::Text, &Options::repeatPenalty,
-             FLT_MIN, 1e6, "above 1, make the last tokens less probable"),
+    realFlag("repeat-penalty", "X", Use::Text, &Options::repeatPenalty, FLT_MIN,
+             1e6, "above 1, make the last tokens less probable"),
     countFlag("repeat-window", Use::Text, &Options::repeatWindow, 0, 1 << 30,
               "how many last tokens that is (default 64)"),
     textFlag("seed", "N", Use::Text, &Options::seed,
@@ -231,8 +231,9 @@ static Parsed checkTogether(const Options &options,
                                          : "--seed");
   if (options.seed && (!*options.seed || strlen(options.seed) > 19 ||
                        options.seed[strspn(options.seed, "0123456789")]))
-    return usageError(options, "--seed expected a number of up to 19 digits, "
-                               "but got '%s'",
+    return usageError(options,
+                      "--seed expected a number of up to 19 digits, "
+                      "but got '%s'",
                       options.seed);
   return Parsed::Run;
 }

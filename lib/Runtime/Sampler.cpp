@@ -42,8 +42,7 @@ struct Ranked {
   float logit;
   int64_t token;
   bool comesBefore(const Ranked &other) const {
-    return logit > other.logit ||
-           (logit == other.logit && token < other.token);
+    return logit > other.logit || (logit == other.logit && token < other.token);
   }
 };
 } // namespace
@@ -75,8 +74,8 @@ PQuantSampling pquant_default_sampling(void) {
 static PQuantStatus checkSampling(const PQuantSampling &sampling,
                                   int64_t vocabulary) {
   auto refuse = [](const char *name, const char *range, double got) {
-    return setError(PQUANT_INVALID_ARGUMENT,
-                    "expected a %s %s, but got %g", name, range, got);
+    return setError(PQUANT_INVALID_ARGUMENT, "expected a %s %s, but got %g",
+                    name, range, got);
   };
   if (vocabulary < 1 || vocabulary > 1 << 22)
     return refuse("vocabulary", "of 1 to 4194304 tokens", double(vocabulary));
@@ -96,8 +95,7 @@ static PQuantStatus checkSampling(const PQuantSampling &sampling,
 }
 
 PQuantStatus pquant_create_sampler(const PQuantSampling *sampling,
-                                   int64_t vocabulary,
-                                   PQuantSampler **result) {
+                                   int64_t vocabulary, PQuantSampler **result) {
   *result = nullptr;
   PQuantStatus status = checkSampling(*sampling, vocabulary);
   if (status != PQUANT_OK)
@@ -227,11 +225,20 @@ static uint64_t weigh(double x) {
   double shifted = near * 0x1.71547652b82fep0 + toInteger;
   double k = shifted - toInteger;
   double r = (near - k * 0x1.62e42fee00000p-1) - k * 0x1.a39ef35793c76p-33;
-  constexpr double coefficients[] = {
-      1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
-      1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
-      1.0 / 120,        1.0 / 24,        1.0 / 6,        1.0 / 2,
-      1.0,              1.0};
+  constexpr double coefficients[] = {1.0 / 6227020800,
+                                     1.0 / 479001600,
+                                     1.0 / 39916800,
+                                     1.0 / 3628800,
+                                     1.0 / 362880,
+                                     1.0 / 40320,
+                                     1.0 / 5040,
+                                     1.0 / 720,
+                                     1.0 / 120,
+                                     1.0 / 24,
+                                     1.0 / 6,
+                                     1.0 / 2,
+                                     1.0,
+                                     1.0};
   double sum = 0;
   for (double coefficient : coefficients)
     sum = sum * r + coefficient;

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Error.h"
 #include "TextAPI.h"
+#include "Error.h"
 
 #include <cinttypes>
 #include <new>

@@ -126,8 +126,7 @@ static PQuantStatus mapWeights(PQuantModel &model, int file, const char *path) {
   if (status != PQUANT_OK)
     return status;
   uint64_t size = layout::kWeightOffset + model.descriptor->weightBytes;
-  void *mapping =
-      mmap(nullptr, size_t(size), PROT_READ, MAP_PRIVATE, file, 0);
+  void *mapping = mmap(nullptr, size_t(size), PROT_READ, MAP_PRIVATE, file, 0);
   if (mapping == MAP_FAILED)
     return setError(PQUANT_OUT_OF_MEMORY, "weight file '%s': %s", path,
                     strerror(errno));

@@ -293,8 +293,8 @@ bool Tokenizer::Merger::run(Buffer<int32_t> &ids) {
 // Encode
 //===----------------------------------------------------------------------===//
 
-/// Appends a piece: bytes where it is unknown and the model has those; one token
-/// for unknown pieces side by side.
+/// Appends a piece: bytes where it is unknown and the model has those; one
+/// token for unknown pieces side by side.
 void Tokenizer::addPiece(std::string_view text, int32_t id, bool &afterUnknown,
                          Buffer<int32_t> &ids) const {
   bool isUnknown = id == unknownId;
@@ -330,11 +330,9 @@ void Detokenizer::flush(bool all, Buffer<char> &text) {
     Character first = checkCharacter(bytes);
     if (first == Character::Incomplete && !all)
       return;
-    size_t length =
-        first == Character::Valid ? characterLength(pending[0]) : 1;
-    text.append(first == Character::Valid
-                    ? std::string_view(pending, length)
-                    : kReplacement);
+    size_t length = first == Character::Valid ? characterLength(pending[0]) : 1;
+    text.append(first == Character::Valid ? std::string_view(pending, length)
+                                          : kReplacement);
     numPending -= length;
     memmove(pending, pending + length, numPending);
     started = true;

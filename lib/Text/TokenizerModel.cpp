@@ -243,8 +243,8 @@ const char *Tokenizer::index() {
     const Piece &piece = pieces[id];
     uint64_t hash = hashText(piece.text);
     KindSet bit = kindBit(piece.kind);
-    if (find(piece.text, hash, bit & kTextKinds ? kTextKinds : kReservedKinds) >=
-        0)
+    if (find(piece.text, hash,
+             bit & kTextKinds ? kTextKinds : kReservedKinds) >= 0)
       return "a SentencePiece model that has a piece twice";
     size_t slot = slotOf(hash, slots);
     while (table[slot])

@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The file that `pquant-compile --weights` writes and the runtime maps: one page
-// that starts with a header, then the weight blob. The header's numbers are also
-// in the artifact, which accepts no file with others. Little-endian.
+// The file that `pquant-compile --weights` writes and the runtime maps: one
+// page that starts with a header, then the weight blob. The header's numbers
+// are also in the artifact, which accepts no file with others. Little-endian.
 //
 //===----------------------------------------------------------------------===//
 

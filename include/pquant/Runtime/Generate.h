@@ -32,9 +32,8 @@ typedef struct PQuantTokenizer PQuantTokenizer;
 PQUANT_API PQuantStatus pquant_create_tokenizer(const PQuantModel *model,
                                                 PQuantTokenizer **tokenizer);
 /// As above, of a SentencePiece model file in memory, which must outlive it.
-PQUANT_API PQuantStatus
-pquant_create_tokenizer_from_memory(const void *file, uint64_t bytes,
-                                    PQuantTokenizer **tokenizer);
+PQUANT_API PQuantStatus pquant_create_tokenizer_from_memory(
+    const void *file, uint64_t bytes, PQuantTokenizer **tokenizer);
 /// Null is allowed.
 PQUANT_API void pquant_free_tokenizer(PQuantTokenizer *tokenizer);
 
@@ -109,8 +108,8 @@ PQUANT_API PQuantStatus pquant_sampler_accept(PQuantSampler *sampler,
                                               int64_t count);
 /// Forgets all tokens and draws as at first.
 PQUANT_API void pquant_sampler_reset(PQuantSampler *sampler);
-/// Draws the token that follows, by logits as pquant_session_run gives them, and
-/// accepts it.
+/// Draws the token that follows, by logits as pquant_session_run gives them,
+/// and accepts it.
 PQUANT_API PQuantStatus pquant_sample(PQuantSampler *sampler,
                                       const PQuantTensor *logits,
                                       int64_t *token);

@@ -22,7 +22,8 @@
 namespace pquant::text {
 
 /// An array of plain values.
-template <typename T> class Buffer {
+template <typename T>
+class Buffer {
   static_assert(std::is_trivially_copyable_v<T>);
 
 public:

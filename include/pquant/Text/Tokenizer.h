@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Reads a SentencePiece model file (unigram or BPE) in place and turns text into
-// token ids and back, with the results of the SentencePiece library, whose
+// Reads a SentencePiece model file (unigram or BPE) in place and turns text
+// into token ids and back, with the results of the SentencePiece library, whose
 // static form Debian does not have. docs/TextGeneration.md says what is
 // supported; test/Text compares the two.
 //
