@@ -87,7 +87,7 @@ static constexpr Flag flags[] = {
              "reach probability P"),
     realFlag("repeat-penalty", "X", Use::Text, &Options::repeatPenalty, FLT_MIN,
              1e6, "above 1, make the last tokens less probable"),
-    countFlag("repeat-window", Use::Text, &Options::repeatWindow, 0, 1 << 30,
+    countFlag("repeat-window", Use::Text, &Options::repeatWindow, 0, 1 << 20,
               "how many last tokens that is (default 64)"),
     textFlag("seed", "N", Use::Text, &Options::seed,
              "equal seeds draw equally (default 0)"),

@@ -82,8 +82,9 @@ static PQuantStatus checkSampling(const PQuantSampling &sampling,
   if (!(sampling.repeatPenalty > 0) || !std::isfinite(sampling.repeatPenalty))
     return refuse("repetition penalty", "above 0",
                   double(sampling.repeatPenalty));
-  if (sampling.repeatWindow < 0)
-    return refuse("repetition window", "from 0 up", sampling.repeatWindow);
+  if (sampling.repeatWindow < 0 || sampling.repeatWindow > 1 << 20)
+    return refuse("repetition window", "of 0 to 1048576",
+                  sampling.repeatWindow);
   if (sampling.topK < 0)
     return refuse("top-k", "from 0 up", double(sampling.topK));
   if (sampling.temperature != 0 &&

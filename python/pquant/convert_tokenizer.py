@@ -29,7 +29,7 @@ class HFTokenizer:
     """A checked tokenizer.json: pieces by id, ranks of merges, special tokens, and how text is prepared."""
 
     def __init__(self, file: dict):
-        model = file.get("model")
+        model = file.get("model") if isinstance(file, dict) else None
         _expect(isinstance(model, dict) and isinstance(model.get("vocab"), (dict, list)), "not a tokenizer.json: no vocabulary")
         self._check_steps(file)
         _expect(model.get("type", "BPE") == "BPE" and isinstance(model["vocab"], dict), f"a {model.get('type')} model; expected BPE")

@@ -105,6 +105,7 @@ class ConvertTest(unittest.TestCase):
         new = {"id": len(self.json["model"]["vocab"]), "content": "<new>", "special": False}
         for text, file in (
             ("not a tokenizer.json", {}),
+            ("not a tokenizer.json", []),
             ("not a tokenizer.json", {"model": 3}),
             ("byte-level BPE cuts text by a regular expression", self.change("pre_tokenizer", level)),
             ("byte-level BPE cuts", self.change("pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "Split"}, level][::-1]})),

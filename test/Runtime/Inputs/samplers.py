@@ -71,7 +71,7 @@ class SamplerTest(unittest.TestCase):
             ("expected a top-k from 0 up, but got -2", {"top_k": -2}),
             ("expected a top-p above 0 and up to 1, but got 1.5", {"top_p": 1.5}),
             ("expected a repetition penalty above 0, but got 0", {"repeat_penalty": 0}),
-            ("expected a repetition window from 0 up, but got -1", {"repeat_window": -1}),
+            ("expected a repetition window of 0 to 1048576, but got -1", {"repeat_window": -1}),
         ):
             with self.assertRaisesRegex(ValueError, text):
                 Sampler(Sampling(**options), 4)
