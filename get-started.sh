@@ -10,11 +10,10 @@ source tools/dev/debian.sh
 install_packages "${BUILD_PACKAGES[@]}"
 build_pquant OFF
 
-sample=python/sample
-say "compiling the sample model $sample/model.onnx"
-build/bin/pquant-compile "$sample/model.onnx" -o build/sample.so --timing
+sample=python/sample/model.onnx
+say "compiling the sample model $sample"
+build/bin/pquant-compile "$sample" -o build/chat --timing
 say "checking its kernels on this machine"
-build/bin/pquant-run build/sample.so --self-test
-say "writing with it"
-PYTHONPATH=python /usr/bin/python3 -m pquant.generate build/sample.so --tokenizer "$sample/tokenizer.model" \
-  --prompt "A dog is" --tokens 60 --temperature 0.7 --top-k 40 --seed 4 --speed
+build/chat --self-test
+say "writing with it: build/chat \"A dog is\""
+build/chat "A dog is" -n 60 --temperature 0.7 --top-k 40 --seed 4

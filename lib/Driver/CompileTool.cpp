@@ -55,6 +55,25 @@ struct Flags {
       "target-cpu",
       cl::desc("Generate code for one instruction-set level or CPU only"),
       cl::value_desc("name"), cl::cat(category)};
+  cl::opt<std::string> tokenizer{
+      "tokenizer",
+      cl::desc("A SentencePiece model to put into the artifact, which then "
+               "reads and writes text"),
+      cl::value_desc("file"), cl::cat(category)};
+  cl::opt<bool> addsBegin{
+      "bos", cl::desc("Start every text with the tokenizer's "
+                      "begin-of-sequence token"),
+      cl::cat(category)};
+  cl::opt<std::string> chatTemplate{
+      "chat-template",
+      cl::desc("What stands around the messages of a conversation: a file "
+               "(docs/TextGeneration.md), chatml, plain or zephyr"),
+      cl::value_desc("file or name"), cl::cat(category)};
+  cl::opt<std::string> weights{
+      "weights",
+      cl::desc("Put the weights into this file, which the artifact maps, not "
+               "into the artifact"),
+      cl::value_desc("file"), cl::cat(category)};
   cl::opt<std::string> signZero{
       "sign-zero",
       cl::desc("What a zero in a sign-quantised weight becomes: error "
@@ -160,6 +179,25 @@ static LogicalResult setEmit(const Flags &flags, CompilerOptions &options) {
   return success();
 }
 
+/// Flags that only make sense for what runs.
+static LogicalResult checkArtifactFlags(const Flags &flags,
+                                        const CompilerOptions &options) {
+  bool isArtifact =
+      options.emit == Emit::Executable || options.emit == Emit::Library ||
+      options.emit == Emit::Static || options.emit == Emit::Object;
+  const cl::Option *given[] = {&flags.tokenizer, &flags.addsBegin,
+                               &flags.chatTemplate, &flags.weights};
+  for (const cl::Option *option : given)
+    if (option->getNumOccurrences() && !isArtifact)
+      return reportError("--" + option->ArgStr +
+                         " needs an executable, a library or an object");
+  if (flags.weights.getNumOccurrences() && flags.weights.empty())
+    return reportError("--weights expected a file");
+  if (!options.weights.empty() && options.weights == options.output)
+    return reportError("--weights and -o name the same file");
+  return success();
+}
+
 static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
                                             char **argv) {
   CompilerOptions options;
@@ -188,6 +226,12 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
       llvm::isDigit(flags.symbolPrefix[0]))
     return reportError("--symbol-prefix expected a C identifier, but got '" +
                        flags.symbolPrefix + "'");
+  options.tokenizer = flags.tokenizer;
+  options.addsBegin = flags.addsBegin;
+  options.chatTemplate = flags.chatTemplate;
+  options.weights = flags.weights;
+  if (failed(checkArtifactFlags(flags, options)))
+    return failure();
   options.signZero = flags.signZero;
   options.snapWeights = flags.snapWeights;
   options.requireQuantized = flags.requireQuantized;

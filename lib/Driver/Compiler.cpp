@@ -17,6 +17,7 @@
 #include "Link.h"
 #include "ModelInterface.h"
 #include "OutputFile.h"
+#include "TextAssets.h"
 #include "Weights.h"
 #include "pquant/Frontend/ONNX.h"
 #include "pquant/Frontend/TorchExport.h"
@@ -70,6 +71,8 @@ private:
   LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine);
   LogicalResult writeArtifact(llvm::Module &module,
                               llvm::TargetMachine &machine);
+  LogicalResult writeWeightsTo(std::unique_ptr<OutputFile> &file,
+                               WeightLocation &weights);
   void addMain(llvm::Module &module);
   bool hasWeights() const {
     return options.emit == Emit::Object || options.emit == Emit::Static ||
@@ -84,6 +87,7 @@ private:
   TargetAttr target;
   Phase reached = Phase::Import; ///< by the input
   ModelInterface model;
+  TextAssets text;
   llvm::TimerGroup timers;
   std::vector<std::unique_ptr<llvm::Timer>> timerList;
 };
@@ -127,13 +131,16 @@ LogicalResult Compilation::import() {
     module = parseSourceFile<ModuleOp>(options.input, &context);
     return failure(!module || failed(readPhase()));
   }
+  llvm::StringMap<std::string> metadata;
+  ONNXImportOptions importing;
+  importing.metadata = &metadata;
   FailureOr<OwningOpRef<ModuleOp>> imported =
       extension == ".pt2" ? importTorchExportFile(options.input, &context)
-                          : importONNXFile(options.input, &context);
+                          : importONNXFile(options.input, &context, importing);
   if (failed(imported))
     return failure();
   module = std::move(*imported);
-  return success();
+  return options.tokenizer.empty() ? text.readMetadata(metadata) : success();
 }
 
 /// A module that --compile-to wrote says how far it has come.
@@ -222,7 +229,7 @@ LogicalResult Compilation::finishPhase(Phase phase) {
                  << summarizeRaising(*module).getHeadline() << "\n";
   if (phase == Phase::Packed) {
     model.readLinears(*module);
-    if (failed(model.readEntries(*module)))
+    if (failed(model.readEntries(*module)) || failed(text.matchModel(model)))
       return failure();
   }
   return options.dumpPhases.empty() ? success() : dump(phase);
@@ -344,6 +351,28 @@ LogicalResult Compilation::writeArtifact(llvm::Module &code,
   return (*artifact)->keep();
 }
 
+/// To a file to include in the object, to the weight file that was asked for,
+/// or nowhere.
+LogicalResult Compilation::writeWeightsTo(std::unique_ptr<OutputFile> &file,
+                                          WeightLocation &weights) {
+  if (!hasWeights()) {
+    llvm::raw_null_ostream nothing;
+    return failure(failed(writeWeights(*module, nothing)));
+  }
+  bool isSeparate = !options.weights.empty();
+  auto created = isSeparate ? OutputFile::create(options.weights)
+                            : OutputFile::create(options.output, ".weights");
+  if (failed(created))
+    return failure();
+  file = std::move(*created);
+  if (isSeparate)
+    return writeWeightFile(*module, *file, options.weights, options.output,
+                           weights);
+  weights.path = file->path().str();
+  return failed(writeWeights(*module, file->stream())) ? failure()
+                                                       : file->close();
+}
+
 LogicalResult Compilation::generateCode() {
   FailureOr<std::unique_ptr<llvm::TargetMachine>> machine =
       createTargetMachine(target.getTriple());
@@ -353,20 +382,8 @@ LogicalResult Compilation::generateCode() {
   WeightLocation weights;
   if (auto bytes = (*module)->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
     weights.bytes = bytes.getInt();
-  if (hasWeights()) {
-    auto file = OutputFile::create(options.output, ".weights");
-    if (failed(file))
-      return failure();
-    if (failed(writeWeights(*module, (*file)->stream())) ||
-        failed((*file)->close()))
-      return failure();
-    weights.path = (*file)->path().str();
-    weightFile = std::move(*file);
-  } else {
-    llvm::raw_null_ostream nothing;
-    if (failed(writeWeights(*module, nothing)))
-      return failure();
-  }
+  if (failed(writeWeightsTo(weightFile, weights)))
+    return failure();
   // The weights are in their file: what is left is code.
   releaseAllConstants(&context);
   if (failed(runPhase(Phase::LLVM)) || failed(finishPhase(Phase::LLVM)))
@@ -381,20 +398,28 @@ LogicalResult Compilation::generateCode() {
     return failure();
   code->setTargetTriple((*machine)->getTargetTriple());
   code->setDataLayout((*machine)->createDataLayout());
-  emitModelDescriptor(*code, model, target, weights, options.symbolPrefix,
-                      options.commandLine);
+  emitModelDescriptor(*code, model, target, weights, text,
+                      options.symbolPrefix, options.commandLine);
   if (options.emit == Emit::Executable)
     addMain(*code);
   bool linked = options.emit == Emit::Static ||
                 options.emit == Emit::Library ||
                 options.emit == Emit::Executable;
-  return linked ? writeArtifact(*code, **machine) : writeCode(*code, **machine);
+  if (failed(linked ? writeArtifact(*code, **machine)
+                    : writeCode(*code, **machine)))
+    return failure();
+  if (options.weights.empty() || succeeded(weightFile->keep()))
+    return success();
+  llvm::sys::fs::remove(options.output); // useless without its weights
+  return failure();
 }
 
 LogicalResult Compilation::run() {
   if (options.output != "-" && failed(OutputFile::check(options.output)))
     return failure();
-  if (failed(checkLinking(options)))
+  if (!options.weights.empty() && failed(OutputFile::check(options.weights)))
+    return failure();
+  if (failed(checkLinking(options)) || failed(text.read(options)))
     return failure();
   {
     llvm::TimeRegion region(timer("import"));
@@ -402,7 +427,8 @@ LogicalResult Compilation::run() {
       return failure();
   }
   model.name = llvm::sys::path::stem(options.input).str();
-  if (failed(setTarget()) || failed(finishPhase(Phase::Import)))
+  if (failed(text.finish(options)) || failed(setTarget()) ||
+      failed(finishPhase(Phase::Import)))
     return failure();
   for (Phase phase : {Phase::Raised, Phase::Packed, Phase::Kernels}) {
     if (options.emit == Emit::MLIR && options.compileTo < phase)

@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ModelInterface.h"
+#include "TextAssets.h"
 
 #include "pquant/Runtime/ModelDescriptor.h"
 #include "llvm/IR/IRBuilder.h"
@@ -52,6 +53,10 @@ public:
   }
   Constant *text(StringRef value) {
     return address(llvm::ConstantDataArray::getString(context, value));
+  }
+  /// Null when empty.
+  Constant *optionalText(StringRef value) {
+    return value.empty() ? null() : text(value);
   }
   /// An array in memory; null when empty.
   Constant *array(ArrayRef<Constant *> elements) {
@@ -211,7 +216,7 @@ static Constant *buildKernels(ConstantBuilder &b, TargetAttr target,
 /// hidden, not local: the code may be split over several objects.
 static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
                               StringRef prefix) {
-  if (!weights.bytes)
+  if (!weights.bytes || !weights.separateFile.empty())
     return b.null();
   std::string symbol = (prefix + "_weight_data").str();
   if (!weights.path.empty()) {
@@ -237,7 +242,8 @@ void pquant::emitModelDescriptor(llvm::Module &module,
                                  const ModelInterface &model,
                                  TargetAttr target,
                                  const WeightLocation &weights,
-                                 StringRef prefix, StringRef producer) {
+                                 const TextAssets &text, StringRef prefix,
+                                 StringRef producer) {
   ConstantBuilder b(module);
   SmallVector<Constant *> levels, linears;
   for (LevelAttr level : target.getLevels())
@@ -255,7 +261,10 @@ void pquant::emitModelDescriptor(llvm::Module &module,
        b.text(producer), b.text(target.getTriple()), b.array(levels), entries,
        b.i32(model.entries.size()), b.i32(numKernels), kernels,
        buildWeights(b, weights, prefix), b.i64(weights.bytes), b.array(linears),
-       b.i32(linears.size()), b.i32(0)}));
+       b.i32(linears.size()), b.i32(text.addsBegin),
+       b.optionalText(weights.separateFile), b.i64(weights.hash),
+       b.optionalText(text.tokenizer), b.i64(text.tokenizer.size()),
+       b.optionalText(text.chatTemplate)}));
 
   auto *getter = llvm::Function::Create(
       llvm::FunctionType::get(b.pointerType(), false),

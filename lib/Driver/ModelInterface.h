@@ -61,12 +61,18 @@ struct ModelInterface {
 struct WeightLocation {
   std::string path; ///< a file to include; empty for none
   uint64_t bytes = 0;
+  /// The path of a weight file from the artifact; empty for none.
+  std::string separateFile;
+  uint64_t hash = 0; ///< of that file
 };
+
+struct TextAssets;
 
 /// Adds the entry thunks, the weights and `<prefix>_model_descriptor` to a
 /// module that holds the lowered functions.
 void emitModelDescriptor(llvm::Module &module, const ModelInterface &model,
                          TargetAttr target, const WeightLocation &weights,
+                         const TextAssets &text,
                          StringRef prefix, StringRef producer);
 
 } // namespace pquant

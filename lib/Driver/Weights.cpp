@@ -12,8 +12,12 @@
 #include "Weights.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "pquant/Layout/WeightFile.h"
 #include "pquant/Support/Constants.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -54,4 +58,53 @@ FailureOr<uint64_t> pquant::writeWeights(ModuleOp module, raw_ostream &os) {
   if (auto total = module->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
     padTo(total.getInt());
   return position;
+}
+
+/// `file` as seen from the folder of `artifact`; as it is when absolute.
+static std::string pathFromArtifact(StringRef file, StringRef artifact) {
+  namespace path = llvm::sys::path;
+  if (path::is_absolute(file))
+    return file.str();
+  SmallString<128> from(artifact), to(file);
+  for (SmallString<128> *each : {&from, &to}) {
+    (void)llvm::sys::fs::make_absolute(*each);
+    path::remove_dots(*each, /*remove_dot_dot=*/true);
+  }
+  path::remove_filename(from);
+  auto fromAt = path::begin(from), fromEnd = path::end(from);
+  auto toAt = path::begin(to), toEnd = path::end(to);
+  for (; fromAt != fromEnd && toAt != toEnd && *fromAt == *toAt; ++fromAt)
+    ++toAt;
+  SmallString<128> result;
+  for (; fromAt != fromEnd; ++fromAt)
+    path::append(result, "..");
+  for (; toAt != toEnd; ++toAt)
+    path::append(result, *toAt);
+  return result.str().str();
+}
+
+LogicalResult pquant::writeWeightFile(ModuleOp module, OutputFile &file,
+                                      StringRef destination, StringRef artifact,
+                                      WeightLocation &location) {
+  llvm::raw_fd_ostream &os = file.stream();
+  os.write_zeros(layout::kWeightOffset);
+  FailureOr<uint64_t> bytes = writeWeights(module, os);
+  if (failed(bytes))
+    return failure();
+  os.flush();
+  if (os.has_error())
+    return file.close();
+  auto written = llvm::MemoryBuffer::getFile(
+      file.path(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!written)
+    return reportError("cannot read '" + file.path() +
+                       "': " + written.getError().message());
+  layout::WeightFileHeader header;
+  header.bytes = *bytes;
+  header.hash = layout::hashWeights(
+      (*written)->getBufferStart() + layout::kWeightOffset, *bytes);
+  os.pwrite(reinterpret_cast<const char *>(&header), sizeof header, 0);
+  location.separateFile = pathFromArtifact(destination, artifact);
+  location.hash = header.hash;
+  return file.close();
 }

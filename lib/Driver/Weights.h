@@ -12,13 +12,20 @@
 #ifndef PQUANT_LIB_DRIVER_WEIGHTS_H
 #define PQUANT_LIB_DRIVER_WEIGHTS_H
 
-#include "pquant/Support/LLVM.h"
+#include "ModelInterface.h"
+#include "OutputFile.h"
 
 namespace pquant {
 
 /// Writes every global with a `pquant.offset` to its place, frees its data and
 /// erases it. Returns the size of the blob.
 FailureOr<uint64_t> writeWeights(ModuleOp module, raw_ostream &os);
+
+/// Writes them to `file`, a weight file that an artifact at `artifact` maps;
+/// fills in `location`. The file is complete but not kept.
+LogicalResult writeWeightFile(ModuleOp module, OutputFile &file,
+                              StringRef destination, StringRef artifact,
+                              WeightLocation &location);
 
 } // namespace pquant
 

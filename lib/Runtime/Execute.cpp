@@ -342,7 +342,7 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
   if (!memory)
     return false;
   call.function = entry.functions[model.level];
-  call.weights = model.descriptor->weights;
+  call.weights = model.weights;
   call.memrefs = static_cast<PQuantMemRef *>(memory);
   call.args = reinterpret_cast<PQuantMemRef **>(call.memrefs + total);
   call.order = reinterpret_cast<int32_t *>(call.args + total);
@@ -376,6 +376,9 @@ PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
                               const PQuantMemRef *states,
                               PQuantResults **results) {
   *results = nullptr;
+  PQuantStatus loaded = pquant_load_weights(&model, nullptr);
+  if (loaded != PQUANT_OK)
+    return loaded;
   Call call;
   PQuantResults *created = createResults(model.pool, entry);
   if (!created || !createCall(model, entry, call)) {

@@ -78,6 +78,12 @@ void pquant::printInfo(const PQuantModel *model) {
   printLevels(model);
   printf("threads: %d\n", pquant_get_threads(model));
   printf("weight bytes: %" PRIu64 "\n", descriptor->weightBytes);
+  if (descriptor->weightFile)
+    printf("weight file: %s\n", descriptor->weightFile);
+  if (descriptor->tokenizer)
+    printf("tokenizer bytes: %" PRIu64 "\n", descriptor->tokenizerBytes);
+  if (descriptor->chatTemplate)
+    printf("chat template: yes\n");
   printEntries(model);
   printLinears(model);
 }

@@ -112,6 +112,7 @@ PQuantStatus pquant::openModel(const PQuantModelDescriptor *descriptor,
   model->descriptor = descriptor;
   model->pool = pool;
   model->enter = enter;
+  model->weights = descriptor->weights;
   model->threads = defaultThreads();
   PQuantStatus status = chooseDefaultLevel(*model);
   if (status != PQUANT_OK) {
@@ -133,6 +134,7 @@ void pquant_close(PQuantModel *model) {
   void *library = model->library;
   void (*unload)(void *) = model->unload;
   model->pool->release();
+  unmapWeights(*model);
   free(model);
   if (unload)
     unload(library);

@@ -21,6 +21,9 @@ struct PQuantModel {
   pquant::EnterFn enter;
   void *library;                 ///< what dlopen gave, or null
   void (*unload)(void *library); ///< dlclose, or null
+  const void *weights; ///< null until their file is mapped
+  void *mapping;       ///< of the weight file, or null
+  uint64_t mappedBytes;
   int32_t level;
   int32_t threads;
 };
@@ -30,6 +33,9 @@ namespace pquant {
 /// pquant_open, given where the model's callbacks are bound.
 PQuantStatus openModel(const PQuantModelDescriptor *descriptor, EnterFn enter,
                        PQuantModel **model);
+
+/// Takes the weight file out of memory.
+void unmapWeights(PQuantModel &model);
 
 } // namespace pquant
 

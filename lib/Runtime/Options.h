@@ -19,15 +19,38 @@ struct Options {
   const char *program = "";
   const char *library = nullptr;
   const char *symbol = nullptr;
+  const char *weights = nullptr;
+  double threads = 0; ///< 0: the runtime's default
+  bool info = false;
+  bool selfTest = false;
+  bool verifyWeights = false;
+
+  // Run on files.
   const char *inputs = nullptr;
   const char *outputs = nullptr;
   const char *expect = nullptr;
   const char *entry = nullptr;
   double tolerance = 5e-3;
-  int threads = 0; ///< 0: the runtime's default
-  int repeat = 0;  ///< 0: run once, without timing
-  bool info = false;
-  bool selfTest = false;
+  double repeat = 0; ///< 0: run once, without timing
+
+  // Write text; exactly one of these four says so.
+  const char *prompt = nullptr;
+  const char *file = nullptr;
+  const char *tokens = nullptr;
+  bool interactive = false;
+  const char *system = nullptr;
+  double count = 256;
+  double context = 0; ///< 0: what the text needs
+  double temperature = 0;
+  double topK = 0;
+  double topP = 1;
+  double repeatPenalty = 1;
+  double repeatWindow = 64;
+  const char *seed = nullptr;
+  bool greedy = false;
+  bool json = false;
+
+  bool writesText() const { return prompt || file || tokens || interactive; }
 };
 
 enum class Parsed { Run, Help, Error };

@@ -9,7 +9,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Clock.h"
 #include "Compare.h"
+#include "Generate.h"
 #include "Info.h"
 #include "RunModel.h"
 #include "Select.h"
@@ -20,7 +22,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 
 using namespace pquant;
 
@@ -62,12 +63,6 @@ bool Selection::read(const char *path, const Side &side, const Side &other,
 // Timing
 //===----------------------------------------------------------------------===//
 
-static double now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return double(time.tv_sec) * 1e3 + double(time.tv_nsec) * 1e-6;
-}
-
 static int compareDoubles(const void *a, const void *b) {
   double x = *static_cast<const double *>(a);
   double y = *static_cast<const double *>(b);
@@ -78,22 +73,22 @@ static int compareDoubles(const void *a, const void *b) {
 /// those of the last run.
 static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
                       const Selection &inputs, PQuantResults *&results) {
-  double *times =
-      static_cast<double *>(calloc(size_t(options.repeat) + 1, sizeof(double)));
+  auto n = int(options.repeat);
+  double *times = static_cast<double *>(calloc(size_t(n) + 1, sizeof(double)));
   if (!times)
     return fail(options, "out of memory");
-  for (int i = 0; i <= options.repeat; ++i) {
+  for (int i = 0; i <= n; ++i) {
     pquant_free_results(results);
-    double start = now();
+    double start = clockSeconds();
     PQuantStatus status =
         pquant_run(model, entry, inputs.tensors, inputs.count, &results);
-    times[i] = now() - start;
+    times[i] = (clockSeconds() - start) * 1e3;
     if (status != PQUANT_OK) {
       free(times);
       return fail(options, pquant_last_error());
     }
   }
-  if (int n = options.repeat) {
+  if (n) {
     double *sorted = times + 1; // without the warm-up
     qsort(sorted, size_t(n), sizeof(double), compareDoubles);
     double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
@@ -192,7 +187,8 @@ static int runOnFiles(const Options &options, PQuantModel *model) {
     return fail(options, pquant_last_error());
   const PQuantEntry &entry = *pquant_get_entry(model, index);
   if (!options.inputs && entry.numInputs) {
-    fail(options, "expected --inputs F.npz, --info or --self-test; see --help");
+    fail(options, "expected a prompt, --inputs F.npz, --info or --self-test; "
+                  "see --help");
     return 2;
   }
   Selection inputs;
@@ -213,6 +209,8 @@ static int runOnFiles(const Options &options, PQuantModel *model) {
 }
 
 static int selfTest(const Options &options, PQuantModel *model) {
+  if (pquant_verify_weights(model) != PQUANT_OK)
+    return fail(options, pquant_last_error());
   printf("self-test: level '%s' against '%s'\n",
          pquant_get_level(model, pquant_current_level(model))->name,
          pquant_get_level(model, 0)->name);
@@ -223,17 +221,26 @@ static int selfTest(const Options &options, PQuantModel *model) {
 }
 
 int pquant::runModel(const Options &options, PQuantModel *model) {
-  if (options.threads &&
-      pquant_set_threads(model, options.threads) != PQUANT_OK)
+  if (options.threads > 0 &&
+      pquant_set_threads(model, int32_t(options.threads)) != PQUANT_OK)
+    return fail(options, pquant_last_error());
+  if (options.weights && !pquant_get_descriptor(model)->weightFile)
+    return fail(options, "--weights: the model holds its weights itself");
+  if ((options.weights &&
+       pquant_load_weights(model, options.weights) != PQUANT_OK) ||
+      (options.verifyWeights && pquant_verify_weights(model) != PQUANT_OK))
     return fail(options, pquant_last_error());
   int code = 0;
   if (options.info)
     printInfo(model);
   if (options.selfTest)
     code = selfTest(options, model);
+  bool onlyLooks = options.info || options.selfTest || options.verifyWeights;
   bool runs = options.inputs || options.outputs || options.expect ||
-              options.repeat || (!options.info && !options.selfTest);
-  if (!code && runs)
+              options.repeat > 0 || !onlyLooks;
+  if (!code && options.writesText())
+    code = writeText(options, model);
+  else if (!code && runs)
     code = runOnFiles(options, model);
   // Output that could not be written (a full disk) is an error too.
   if ((fflush(stdout) || ferror(stdout)) && !code)

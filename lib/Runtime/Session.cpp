@@ -56,14 +56,16 @@ static uint64_t stateBytes(const PQuantTensorSpec &spec, int64_t capacity) {
                                 : (bytes + kAlignment - 1) & ~(kAlignment - 1);
 }
 
-/// The most positions that the caches of `entry` can have; 0 for any number.
-static int64_t fixedCapacity(const PQuantEntry &entry) {
-  int64_t least = 0;
-  for (int32_t i = 0; i < entry.numStates; ++i) {
-    const PQuantTensorSpec &spec = entry.states[i];
+int64_t pquant_max_capacity(const PQuantModel *model) {
+  const PQuantEntry *entry = findStep(*model, "decode");
+  if (!entry)
+    return 0;
+  int64_t least = INT64_MAX;
+  for (int32_t i = 0; i < entry->numStates; ++i) {
+    const PQuantTensorSpec &spec = entry->states[i];
     for (int32_t d = 0; d < spec.rank; ++d)
       if (spec.sizes[d] >= 0 && !strcmp(spec.sizeNames[d], "capacity") &&
-          (!least || spec.sizes[d] < least))
+          spec.sizes[d] < least)
         least = spec.sizes[d];
   }
   return least;
@@ -110,8 +112,8 @@ PQuantStatus pquant_create_session(PQuantModel *model, int64_t capacity,
     return setError(PQUANT_INVALID_ARGUMENT,
                     "expected a capacity of 1 or more, but got %" PRId64,
                     capacity);
-  int64_t most = fixedCapacity(*decode);
-  if (most && capacity > most)
+  int64_t most = pquant_max_capacity(model);
+  if (capacity > most)
     return setError(PQUANT_INVALID_ARGUMENT,
                     "expected a capacity of at most %" PRId64
                     ", which the model was exported with, but got %" PRId64,

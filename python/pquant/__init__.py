@@ -10,6 +10,7 @@
 - `pquant.nn`, `pquant.training`: layers, language models and their training in PyTorch.
 - `python -m pquant.prepare`, `pquant.train`, `pquant.eval`, `pquant.generate`: from text files to a trained model.
 - `python -m pquant.export`: trained checkpoints as ONNX.
+- `pquant.sampling`: how tokens are drawn; `python -m pquant.convert_tokenizer`: tokenizer.json to a SentencePiece model.
 
 Only NumPy is needed to import the package; what writes or reads ONNX files needs `onnx`, what trains needs `torch`.
 """

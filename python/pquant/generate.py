@@ -17,6 +17,7 @@ from typing import Iterator, List, Optional
 import numpy as np
 
 from pquant import runtime
+from pquant.sampling import Sampler, Sampling
 
 
 class TorchModel:
@@ -75,32 +76,16 @@ class CompiledModel:
         return logits[0, -1]
 
 
-def sample(logits: np.ndarray, temperature: float, top_k: int, generator: np.random.Generator) -> int:
-    """A token by logits float32 [vocab]: the most probable for temperature 0, else drawn among the `top_k` (0: all)."""
-    if temperature <= 0:
-        return int(logits.argmax())
-    scaled = logits.astype(np.float64) / temperature
-    if 0 < top_k < len(scaled):
-        scaled[scaled < np.partition(scaled, -top_k)[-top_k]] = -np.inf
-    probabilities = np.exp(scaled - scaled.max())
-    return int(generator.choice(len(scaled), p=probabilities / probabilities.sum()))
-
-
 def generate(
-    model,
-    ids: List[int],
-    count: int,
-    temperature: float = 0.0,
-    top_k: int = 0,
-    seed: int = 0,
-    eos: Optional[int] = None,
+    model, ids: List[int], count: int, sampling: Sampling = Sampling(), eos: Optional[int] = None
 ) -> Iterator[int]:
     """Up to `count` tokens that follow `ids` (at least one), by a TorchModel or CompiledModel; ends before `eos`."""
     if not ids or not all(0 <= i < model.vocab for i in ids):
         raise ValueError(f"expected one or more ids in [0, {model.vocab}), but got {ids}")
-    generator, last = np.random.default_rng(seed), list(ids)
+    sampler, last = Sampler(sampling), list(ids)
+    sampler.accept(last)
     for _ in range(count):
-        token = sample(model.next_logits(last), temperature, top_k, generator)
+        token = sampler.sample(model.next_logits(last))
         if token == eos:
             break
         yield token
@@ -124,6 +109,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="at most so many (64)")
     parser.add_argument("--temperature", type=float, default=0.0, help="0: always the most probable token (0)")
     parser.add_argument("--top-k", type=int, default=0, help="draw among so many, 0 for all")
+    parser.add_argument("--top-p", type=float, default=1.0, help="draw among the first that reach this probability")
+    parser.add_argument("--repeat-penalty", type=float, default=1.0, help="above 1, make the last 64 tokens less probable")
     parser.add_argument("--context", type=int, default=512, help="tokens looked back at, without a cache (512)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", choices=("auto", "bfloat16", "float32"), default="float32", help="of a .pt")
@@ -143,7 +130,8 @@ def main() -> None:
             ids = tokenizer.encode(a.prompt) or [tokenizer.eos_id()]
         eos = tokenizer.eos_id() if tokenizer else None
         model, begin = open_model(a, ids), time.monotonic()
-        made = list(generate(model, ids, a.tokens, a.temperature, a.top_k, a.seed, eos))
+        sampling = Sampling(a.temperature, a.top_k, a.top_p, a.repeat_penalty, seed=a.seed)
+        made = list(generate(model, ids, a.tokens, sampling, eos))
     except (ValueError, OSError, runtime.Error) as error:
         sys.exit(f"error: {error}")
     print(tokenizer.decode(ids + made) if tokenizer else ",".join(map(str, made)))

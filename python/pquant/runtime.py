@@ -129,7 +129,12 @@ class _Descriptor(Structure):
         ("weightBytes", c_uint64),
         ("linears", c_void_p),
         ("numLinears", c_uint32),
-        ("reserved", c_uint32),
+        ("addsBegin", c_uint32),
+        ("weightFile", c_char_p),
+        ("weightHash", c_uint64),
+        ("tokenizer", c_void_p),
+        ("tokenizerBytes", c_uint64),
+        ("chatTemplate", c_char_p),
     ]
 
 

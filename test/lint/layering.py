@@ -26,6 +26,7 @@ MLIR_IR = (
 # room: (rooms of ours, upstream projects)
 ROOMS = {
     "Layout": ((), ()),
+    "Text": ((), ()),
     "Support": (("Layout",), ALL_MLIR),
     "dialects/PQuant": (("Layout", "Support"), MLIR_IR),
     "dialects/PQKernel": (("Layout", "Support", "dialects/PQuant"), MLIR_IR),
@@ -36,10 +37,10 @@ ROOMS = {
     "Pipelines": (DIALECTS + ("Transforms", "Conversion", "Target", "Support", "Layout"), ALL_MLIR),
     "Driver": (
         DIALECTS
-        + ("Frontend", "Transforms", "Conversion", "Target", "Pipelines", "Support", "Layout", "InitAll"),
+        + ("Frontend", "Transforms", "Conversion", "Target", "Pipelines", "Support", "Layout", "Text", "InitAll"),
         ALL_MLIR,
     ),
-    "Runtime": (("Layout",), ()),
+    "Runtime": (("Layout", "Text"), ()),
     "InitAll": (
         DIALECTS + ("Frontend", "Transforms", "Conversion", "Target", "Pipelines", "Support"),
         ALL_MLIR,

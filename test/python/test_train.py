@@ -16,7 +16,8 @@ import torch
 
 from pquant import nn
 from pquant.decoder import VARIANTS, DecoderConfig
-from pquant.generate import TorchModel, generate, sample
+from pquant.generate import TorchModel, generate
+from pquant.sampling import Sampler, Sampling
 from pquant.training.evaluate import mean_loss
 from pquant.training.ranks import Ranks
 from pquant.training.schedule import Schedule
@@ -267,16 +268,17 @@ class GenerateTest(unittest.TestCase):
         self.assertEqual(made[0], model(torch.tensor([[1, 2, 3]]))[0, -1].argmax().item())
         self.assertEqual(make([1, 2, 3, *made[:2]], 3), made[2:])
         self.assertEqual(make([1, 2, 3], 5, eos=made[2]), made[: made.index(made[2])])
-        drawn = [make([1], 8, temperature=1, seed=s) for s in (1, 1, 2)]
+        drawn = [make([1], 8, sampling=Sampling(temperature=1, seed=s)) for s in (1, 1, 2)]
         self.assertEqual(drawn[0], drawn[1])
         self.assertNotEqual(drawn[0], drawn[2])
         with self.assertRaisesRegex(ValueError, r"expected one or more ids in \[0, 32\), but got \[40\]"):
             make([40], 1)
 
     def test_top_k(self):
-        logits, generator = np.array([0.0, 3.0, 2.9, -1.0], np.float32), np.random.default_rng(0)
-        self.assertEqual({sample(logits, 1, 2, generator) for _ in range(50)}, {1, 2})
-        self.assertEqual({sample(logits, 1, 1, generator) for _ in range(9)}, {1})
+        logits = np.array([0.0, 3.0, 2.9, -1.0], np.float32)
+        for k, wanted in ((2, {1, 2}), (1, {1})):
+            sampler = Sampler(Sampling(temperature=1, top_k=k))
+            self.assertEqual({sampler.sample(logits) for _ in range(50)}, wanted)
 
 
 class CommandTest(Folder):

@@ -39,6 +39,10 @@ struct CompilerOptions {
   std::string symbolPrefix = "pquant";
   std::string linker;     ///< the C compiler driver that links; found when empty
   std::string runtimeDirectory; ///< where libpquant_rt.a is
+  std::string weights;      ///< a file for the weights; inside when empty
+  std::string tokenizer;    ///< a SentencePiece model; none when empty
+  std::string chatTemplate; ///< a file or a built-in name; none when empty
+  bool addsBegin = false;   ///< texts start with the begin-of-sequence token
   std::string dumpPhases; ///< a directory for the module of each phase
   std::string signZero = "error";
   /// Weights near the grid of a quantiser count as on it.

@@ -18,6 +18,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 
 #include <string>
@@ -29,6 +30,8 @@ struct ONNXImportOptions {
   /// The directory that external data must lie in; empty for the directory of
   /// the model file.
   std::string externalDataDirectory;
+  /// Gets the model's metadata, where given.
+  llvm::StringMap<std::string> *metadata = nullptr;
 };
 
 /// Imports a model. Errors, all unsupported operators among them, go to the

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define PQUANT_ABI_VERSION 2
+#define PQUANT_ABI_VERSION 3
 /// The largest rank of an input or output.
 #define PQUANT_MAX_RANK 8
 
@@ -136,11 +136,19 @@ typedef struct PQuantModelDescriptor {
   uint32_t numEntries;
   uint32_t numKernels;
   const PQuantKernel *kernels;
-  const void *weights; ///< 64-byte aligned
+  const void *weights; ///< 64-byte aligned; null in a file of their own
   uint64_t weightBytes;
   const PQuantLinearInfo *linears;
   uint32_t numLinears;
-  uint32_t reserved;
+  /// Whether a text starts with the tokenizer's begin-of-sequence token.
+  uint32_t addsBegin;
+  /// The file of the weights (pquant/Layout/WeightFile.h), relative to the
+  /// artifact's folder unless absolute; null when the artifact holds them.
+  const char *weightFile;
+  uint64_t weightHash;   ///< of that file's blob
+  const void *tokenizer; ///< a SentencePiece model file; null for none
+  uint64_t tokenizerBytes;
+  const char *chatTemplate; ///< see docs/TextGeneration.md; null for none
 } PQuantModelDescriptor;
 
 /// The artifact's one exported symbol beside the C API of Runtime.h.

@@ -75,6 +75,15 @@ PQUANT_API PQuantStatus pquant_open_library(const char *path,
                                             const char *symbol,
                                             PQuantModel **model);
 
+/// Maps the weights of a model that was compiled with `--weights`; does nothing
+/// for any other. Null `path`: the environment variable PQUANT_WEIGHTS, else
+/// the file that the model names, from the folder of the artifact. Checks the
+/// file's size and header. The first run does this when it was not done before.
+PQUANT_API PQuantStatus pquant_load_weights(PQuantModel *model,
+                                            const char *path);
+/// Loads them if need be, reads the whole file and compares its checksum.
+PQUANT_API PQuantStatus pquant_verify_weights(PQuantModel *model);
+
 /// Closes the model and unloads its library. Null is allowed.
 PQUANT_API void pquant_close(PQuantModel *model);
 
@@ -172,6 +181,9 @@ PQUANT_API PQuantStatus pquant_session_run(PQuantSession *session,
 /// The number of tokens in the sequence, and the room for them.
 PQUANT_API int64_t pquant_session_position(const PQuantSession *session);
 PQUANT_API int64_t pquant_session_capacity(const PQuantSession *session);
+/// The most room that a session can have; INT64_MAX when that is open, 0 when
+/// the model has no sessions.
+PQUANT_API int64_t pquant_max_capacity(const PQuantModel *model);
 
 /// Takes the tokens from `position` on back; 0 empties the sequence.
 PQUANT_API PQuantStatus pquant_session_rewind(PQuantSession *session,

@@ -46,9 +46,13 @@ static InFlightDiagnostic reportUnreadable(MLIRContext *context, StringRef file,
 }
 
 static FailureOr<OwningOpRef<ModuleOp>>
-importModel(ModelOrError model, StringRef file, MLIRContext *context) {
+importModel(ModelOrError model, StringRef file, MLIRContext *context,
+            const ONNXImportOptions &options) {
   if (!model)
     return reportUnreadable(context, file, model.takeError());
+  if (options.metadata)
+    for (const auto &entry : (*model)->proto.metadata_props())
+      (*options.metadata)[entry.key()] = entry.value();
   loadDialects(context);
   return GraphImporter(**model, context, file, /*collect=*/false).run();
 }
@@ -69,14 +73,14 @@ FailureOr<OwningOpRef<ModuleOp>>
 pquant::importONNXFile(StringRef path, MLIRContext *context,
                        const ONNXImportOptions &options) {
   return importModel(readONNXFile(path, options.externalDataDirectory), path,
-                     context);
+                     context, options);
 }
 
 FailureOr<OwningOpRef<ModuleOp>>
 pquant::importONNXBytes(StringRef bytes, StringRef name, MLIRContext *context,
                         const ONNXImportOptions &options) {
   return importModel(readONNXBytes(bytes, options.externalDataDirectory), name,
-                     context);
+                     context, options);
 }
 
 FailureOr<std::vector<UnsupportedOp>>
@@ -106,7 +110,7 @@ static OwningOpRef<Operation *> translate(llvm::SourceMgr &sources,
                                           MLIRContext *context) {
   auto [bytes, name, directory] = getMainFile(sources);
   FailureOr<OwningOpRef<ModuleOp>> module =
-      importModel(readONNXBytes(bytes, directory), name, context);
+      importModel(readONNXBytes(bytes, directory), name, context, {});
   if (failed(module))
     return nullptr;
   return OwningOpRef<Operation *>(module->release().getOperation());
