@@ -23,6 +23,7 @@ struct PQuantModel {
   void (*unload)(void *library); ///< dlclose, or null
   int32_t level;
   int32_t threads;
+  pquant::ProbeSink *sink; ///< of runs that are profiled, else null
 };
 
 namespace pquant {
