@@ -32,6 +32,13 @@ static const char flagsHelp[] =
     "  --entry NAME       entry point (default: the only one, or main)\n"
     "  --threads N        threads (default: OMP_NUM_THREADS, else all CPUs)\n"
     "  --repeat N         after one warm-up time N runs\n"
+    "  --profile T.json   run once more, print where the time goes and write a\n"
+    "                     trace for Perfetto\n"
+    "  --perplexity F     of the tokens in F: .bin of pquant.prepare, its "
+    "folder,\n"
+    "                     or .npy\n"
+    "  --sequence N       tokens of a window of --perplexity (default 256)\n"
+    "  --check-equality   logits by 1 and more threads, by prefill and decode\n"
     "  --info             print what the model is and takes\n"
     "  --self-test        compare every kernel with its generic version\n"
     "  --help             print this\n"
@@ -48,6 +55,10 @@ enum Flag : int {
   EntryFlag,
   ThreadsFlag,
   RepeatFlag,
+  ProfileFlag,
+  PerplexityFlag,
+  SequenceFlag,
+  EqualityFlag,
   InfoFlag,
   SelfTestFlag,
   SymbolFlag,
@@ -62,6 +73,10 @@ static const option longOptions[] = {
     {"entry", required_argument, nullptr, EntryFlag},
     {"threads", required_argument, nullptr, ThreadsFlag},
     {"repeat", required_argument, nullptr, RepeatFlag},
+    {"profile", required_argument, nullptr, ProfileFlag},
+    {"perplexity", required_argument, nullptr, PerplexityFlag},
+    {"sequence", required_argument, nullptr, SequenceFlag},
+    {"check-equality", no_argument, nullptr, EqualityFlag},
     {"info", no_argument, nullptr, InfoFlag},
     {"self-test", no_argument, nullptr, SelfTestFlag},
     {"help", no_argument, nullptr, HelpFlag},
@@ -70,18 +85,26 @@ static const option longOptions[] = {
     {nullptr, 0, nullptr, 0},
 };
 
-static bool parseCount(const char *program, const char *flag, const char *text,
-                       int limit, int &value) {
+bool pquant::parseNumber(const char *program, const char *flag,
+                         const char *text, long least, long most,
+                         long &value) {
   char *end;
-  long number = strtol(text, &end, 10);
-  if (end != text && !*end && number >= 1 && number <= limit) {
-    value = int(number);
+  value = strtol(text, &end, 10);
+  if (end != text && !*end && value >= least && value <= most)
     return true;
-  }
   fprintf(stderr,
-          "%s: error: %s expected a number from 1 to %d, but got '%s'\n",
-          program, flag, limit, text);
+          "%s: error: %s expected a number from %ld to %ld, but got '%s'\n",
+          program, flag, least, most, text);
   return false;
+}
+
+static bool parseCount(const Options &options, const char *flag, long most,
+                       int &value) {
+  long number;
+  if (!parseNumber(options.program, flag, optarg, 1, most, number))
+    return false;
+  value = int(number);
+  return true;
 }
 
 static bool parseTolerance(const char *program, const char *text,
@@ -114,11 +137,19 @@ static bool applyFlag(int flag, Options &options) {
     options.entry = optarg;
     return true;
   case ThreadsFlag:
-    return parseCount(options.program, "--threads", optarg, 4096,
-                      options.threads);
+    return parseCount(options, "--threads", 4096, options.threads);
   case RepeatFlag:
-    return parseCount(options.program, "--repeat", optarg, 1000000,
-                      options.repeat);
+    return parseCount(options, "--repeat", 1000000, options.repeat);
+  case ProfileFlag:
+    options.profile = optarg;
+    return true;
+  case PerplexityFlag:
+    options.perplexity = optarg;
+    return true;
+  case SequenceFlag:
+    return parseCount(options, "--sequence", 1 << 20, options.sequence);
+  case EqualityFlag:
+    return options.equality = true;
   case InfoFlag:
     return options.info = true;
   case SelfTestFlag:
@@ -135,22 +166,28 @@ static void printUsage(FILE *to, const Options &options, bool takesLibrary) {
   fprintf(to, "usage: %s%s [flags]\n", options.program,
           takesLibrary ? " LIBRARY" : "");
   fputs(flagsHelp, to);
-  if (takesLibrary)
-    fputs("--symbol NAME names the library's descriptor function (default\n"
-          "pquant_model_descriptor).\n",
-          to);
+  fputs(takesLibrary
+            ? "--symbol NAME names the library's descriptor function (default\n"
+              "pquant_model_descriptor).\n"
+            : "As the first argument, --bench measures the model; see --bench "
+              "--help.\n",
+        to);
 }
 
-static Parsed usageError(const Options &options, const char *message) {
-  fprintf(stderr, "%s: error: %s; see --help\n", options.program, message);
+Parsed pquant::usageError(const char *program, const char *message) {
+  fprintf(stderr, "%s: error: %s; see --help\n", program, message);
   return Parsed::Error;
+}
+
+const char *pquant::programName(int argc, char **argv, const char *fallback) {
+  const char *name = argc ? argv[0] : fallback;
+  const char *slash = strrchr(name, '/');
+  return slash ? slash + 1 : name;
 }
 
 Parsed pquant::parseOptions(int argc, char **argv, bool takesLibrary,
                             Options &options) {
-  options.program = argc ? argv[0] : "pquant-run";
-  if (const char *slash = strrchr(options.program, '/'))
-    options.program = slash + 1;
+  options.program = programName(argc, argv, "pquant-run");
   constexpr int count = sizeof longOptions / sizeof *longOptions;
   option known[count];
   memcpy(known, longOptions, sizeof known);
@@ -169,7 +206,7 @@ Parsed pquant::parseOptions(int argc, char **argv, bool takesLibrary,
   if (takesLibrary && optind < argc)
     options.library = argv[optind++];
   if (takesLibrary && !options.library)
-    return usageError(options, "expected the path of a compiled model");
+    return usageError(options.program, "expected the path of a compiled model");
   if (optind == argc)
     return Parsed::Run;
   fprintf(stderr, "%s: error: unexpected argument '%s'; see --help\n",
