@@ -17,6 +17,7 @@
 #include "Link.h"
 #include "ModelInterface.h"
 #include "OutputFile.h"
+#include "Report.h"
 #include "Weights.h"
 #include "pquant/Frontend/ONNX.h"
 #include "pquant/Frontend/TorchExport.h"
@@ -68,6 +69,8 @@ private:
   LogicalResult printModule();
   LogicalResult generateCode();
   LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine);
+  LogicalResult startReport();
+  LogicalResult writeReport();
   LogicalResult writeArtifact(llvm::Module &module,
                               llvm::TargetMachine &machine);
   void addMain(llvm::Module &module);
@@ -84,6 +87,7 @@ private:
   TargetAttr target;
   Phase reached = Phase::Import; ///< by the input
   ModelInterface model;
+  Report report;
   llvm::TimerGroup timers;
   std::vector<std::unique_ptr<llvm::Timer>> timerList;
 };
@@ -219,7 +223,11 @@ LogicalResult Compilation::finishPhase(Phase phase) {
   if (phase == Phase::Raised)
     llvm::errs() << options.input << ": "
                  << summarizeRaising(*module).getHeadline() << "\n";
+  if (phase == Phase::Raised && !options.report.empty())
+    report.readFloats(*module);
   if (phase == Phase::Packed) {
+    if (!options.report.empty())
+      report.readLayers(*module);
     model.readLinears(*module);
     if (failed(model.readEntries(*module)))
       return failure();
@@ -352,6 +360,7 @@ LogicalResult Compilation::generateCode() {
   WeightLocation weights;
   if (auto bytes = (*module)->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
     weights.bytes = bytes.getInt();
+  report.weightBytes = int64_t(weights.bytes);
   if (hasWeights()) {
     auto file = OutputFile::create(options.output, ".weights");
     if (failed(file))
@@ -390,8 +399,34 @@ LogicalResult Compilation::generateCode() {
   return linked ? writeArtifact(*code, **machine) : writeCode(*code, **machine);
 }
 
+/// What can be wrong with a report is found before the work begins.
+LogicalResult Compilation::startReport() {
+  if (options.report.empty())
+    return success();
+  if (failed(OutputFile::check(options.report)))
+    return failure();
+  return options.reportProfile.empty()
+             ? success()
+             : report.readProfile(options.reportProfile);
+}
+
+LogicalResult Compilation::writeReport() {
+  if (options.report.empty())
+    return success();
+  report.modelName = model.name;
+  report.producer = options.commandLine;
+  report.target = target;
+  auto file = OutputFile::create(options.report);
+  if (failed(file))
+    return failure();
+  report.write((*file)->stream());
+  return (*file)->keep();
+}
+
 LogicalResult Compilation::run() {
   if (options.output != "-" && failed(OutputFile::check(options.output)))
+    return failure();
+  if (failed(startReport()))
     return failure();
   if (failed(checkLinking(options)))
     return failure();
@@ -414,7 +449,9 @@ LogicalResult Compilation::run() {
   }
   if (options.emit == Emit::MLIR && options.compileTo < Phase::LLVM)
     return printModule();
-  return generateCode();
+  if (failed(generateCode()))
+    return failure();
+  return writeReport();
 }
 
 LogicalResult pquant::compileModel(const CompilerOptions &options) {

@@ -39,6 +39,8 @@ struct CompilerOptions {
   std::string symbolPrefix = "pquant";
   std::string linker;     ///< the C compiler driver that links; found when empty
   std::string runtimeDirectory; ///< where libpquant_rt.a is
+  std::string report;        ///< an HTML file about the artifact
+  std::string reportProfile; ///< a profile to show in it
   std::string dumpPhases; ///< a directory for the module of each phase
   std::string signZero = "error";
   /// Weights near the grid of a quantiser count as on it.
