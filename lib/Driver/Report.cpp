@@ -220,7 +220,8 @@ void Report::writeKernels(raw_ostream &os) const {
       {KernelKind::BinaryLinear, "binary_linear"},
       {KernelKind::Int8Linear, "int8_linear"},
       {KernelKind::ExpertLinear, "expert_linear"},
-      {KernelKind::FloatLinear, "float_linear"}};
+      {KernelKind::FloatLinear, "float_linear"},
+      {KernelKind::Attention, "attention"}};
   os << "<h2>Kernels</h2>\n<p>The instruction set that each level's kernel is "
         "written for.</p>\n<table><tr><th>kernel</th>";
   for (LevelAttr level : target.getLevels())

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Bench.h"
+#include "Info.h"
 #include "Model.h"
 #include "OpenMP.h"
 
@@ -31,18 +32,6 @@ BenchResults::~BenchResults() {
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
-
-uint64_t pquant::peakResidentBytes() {
-  FILE *file = fopen("/proc/self/status", "r");
-  unsigned long long kilobytes = 0;
-  char line[256];
-  while (file && fgets(line, sizeof line, file))
-    if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1)
-      break;
-  if (file)
-    fclose(file);
-  return kilobytes * 1024;
-}
 
 /// Lets the peaks begin anew with what is there now. Where the system does not
 /// let a process do so, its peak stays that of the whole time.
@@ -208,6 +197,16 @@ bool Bench::warmUp(const BenchTest &test) {
   return true;
 }
 
+/// Kinds of work whose operations are products of integers.
+static bool isInt8(const char *kind) {
+  static constexpr const char *names[] = {"binary_linear", "int8_linear",
+                                          "expert_linear"};
+  for (const char *name : names)
+    if (!strcmp(kind, name))
+      return true;
+  return false;
+}
+
 bool Bench::takeProfile(BenchTest &test) {
   char name[64];
   snprintf(name, sizeof name, "%s%lld, context %lld, %d threads",
@@ -225,7 +224,7 @@ bool Bench::takeProfile(BenchTest &test) {
   double runs = double(test.work.runs);
   test.weightBytes = test.work.total.weightBytes / runs;
   for (int i = 0; i < test.work.numPieces; ++i)
-    if (strcmp(test.work.pieces[i].kind, "float_linear"))
+    if (isInt8(test.work.pieces[i].kind))
       test.int8Ops += test.work.pieces[i].ops / runs;
   if (!test.generates)
     return true;

@@ -90,15 +90,12 @@ Parsed parseBenchOptions(int argc, char **argv, bool takesLibrary,
 bool runBench(const BenchOptions &options, PQuantModel *model,
               BenchResults &results, Text &error);
 
-/// The largest resident size of this process so far, in bytes; 0 if unknown.
-uint64_t peakResidentBytes();
-
 /// Writes everything as a table to the standard output.
 void printBench(const BenchOptions &options, const PQuantModel *model,
                 const BenchResults &results);
-/// The same as JSON; false with an error.
+/// Ends a file with the same as JSON; false with an error.
 bool writeBench(const BenchOptions &options, const PQuantModel *model,
-                const BenchResults &results, Text &error);
+                const BenchResults &results, OutputText &out, Text &error);
 
 } // namespace pquant
 

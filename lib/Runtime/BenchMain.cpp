@@ -28,12 +28,16 @@ static int benchModel(BenchOptions &options, PQuantModel *model,
   if (!options.threads.count)
     options.threads = {{pquant_get_threads(model)}, 1};
   Text error;
+  OutputText json, trace; // what cannot be written is found before the work
+  if ((options.json && !json.open(options.json, error)) ||
+      (options.profile && !trace.open(options.profile, error)))
+    return fail(options, error.data);
   if (!runBench(options, model, results, error))
     return fail(options, error.data);
   printBench(options, model, results);
-  if (options.json && !writeBench(options, model, results, error))
+  if (options.json && !writeBench(options, model, results, json, error))
     return fail(options, error.data);
-  if (options.profile && !results.profile.writeTrace(options.profile, error))
+  if (options.profile && !results.profile.writeTrace(trace, error))
     return fail(options, error.data);
   if (fflush(stdout) || ferror(stdout))
     return fail(options, "could not write to the standard output");

@@ -112,10 +112,8 @@ static void writeTest(OutputText &out, const BenchTest &test) {
 }
 
 bool pquant::writeBench(const BenchOptions &options, const PQuantModel *model,
-                        const BenchResults &results, Text &error) {
-  OutputText out;
-  if (!out.open(options.json, error))
-    return false;
+                        const BenchResults &results, OutputText &out,
+                        Text &error) {
   const PQuantModelDescriptor *descriptor = pquant_get_descriptor(model);
   out.print("{\"model\":");
   out.printString(descriptor->modelName);

@@ -202,10 +202,7 @@ void Profile::writeEvent(OutputText &out, const Event &event,
             event.rows, work.weightBytes, work.rowBytes, work.ops);
 }
 
-bool Profile::writeTrace(const char *path, Text &error) const {
-  OutputText out;
-  if (!out.open(path, error))
-    return false;
+bool Profile::writeTrace(OutputText &out, Text &error) const {
   out.print("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{\"ph\":\"M\","
             "\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":"
             "\"pquant\"}}");

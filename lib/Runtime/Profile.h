@@ -62,8 +62,9 @@ public:
 
   /// Adds up the last section; false when out of memory.
   bool summarize(WorkTable &table) const;
-  /// Writes Chrome's trace format, which Perfetto reads; false with an error.
-  bool writeTrace(const char *path, Text &error) const;
+  /// Ends a file with all events in Chrome's trace format, which Perfetto reads;
+  /// false with an error.
+  bool writeTrace(OutputText &out, Text &error) const;
   /// Something was not recorded, for want of memory.
   bool isIncomplete() const { return incomplete; }
 

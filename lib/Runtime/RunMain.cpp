@@ -87,6 +87,7 @@ static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
     Spread spread = getSpread(times + 1, n); // without the warm-up
     printf("time: median %.3f ms, min %.3f ms, max %.3f ms over %d runs\n",
            spread.median, spread.least, spread.most, n);
+    printMemory(model);
   }
   free(times);
   return 0;
@@ -178,6 +179,10 @@ static void printOutputs(const PQuantResults *results) {
 static int runProfiled(const Options &options, PQuantModel *model,
                        int32_t entry, const Selection &inputs) {
   Profile profile;
+  Text error;
+  OutputText trace;
+  if (!trace.open(options.profile, error))
+    return fail(options, error.data);
   const char *name = pquant_get_entry(model, entry)->name;
   profile.beginSection(name);
   profile.attach(model);
@@ -191,13 +196,10 @@ static int runProfiled(const Options &options, PQuantModel *model,
     return fail(options, pquant_last_error());
   pquant_free_results(results);
   WorkTable table;
-  Text error;
   if (profile.isIncomplete() || !profile.summarize(table))
     return fail(options, "out of memory: the profile is incomplete");
   printWork(table, /*readRoof=*/0);
-  return profile.writeTrace(options.profile, error)
-             ? 0
-             : fail(options, error.data);
+  return profile.writeTrace(trace, error) ? 0 : fail(options, error.data);
 }
 
 static int runOnFiles(const Options &options, PQuantModel *model) {

@@ -51,3 +51,16 @@ func.func @parallel(%n: index, %x: memref<?x100xf32>, %q: memref<?x128xi8>, %s: 
   }
   return
 }
+
+// A row of attention is a position: keys and values of 2 heads, 32 + 16 floats;
+// 4 query heads of 3 tokens each.
+
+// CHECK-LABEL: func.func @attention
+// CHECK-SAME:    %{{.+}}: memref<1x4x3x32xf32>, %[[K:[a-z0-9]+]]: memref<1x2x?x32xf32>
+// CHECK:         %[[ROWS:.+]] = memref.dim %[[K]], %{{.+}} : memref<1x2x?x32xf32>
+// CHECK:         pqk.probe begin "/attention" kind "attention" rows %[[ROWS]] {row_bytes = 384 : i64, row_ops = 1152 : i64}
+func.func @attention(%q: memref<1x4x3x32xf32>, %k: memref<1x2x?x32xf32>, %v: memref<1x2x?x16xf32>, %o: memref<1x4x3x16xf32>) {
+  pqk.attention ins(%q, %k, %v : memref<1x4x3x32xf32>, memref<1x2x?x32xf32>, memref<1x2x?x16xf32>)
+      outs(%o : memref<1x4x3x16xf32>) causal {scale = 0.17677669 : f32} loc("/attention")
+  return
+}

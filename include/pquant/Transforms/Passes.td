@@ -126,7 +126,7 @@ def InsertProbesPass : Pass<"pquant-insert-probes"> {
     Precondition: bufferised. Puts a `pqk.probe` before and after every `pqk` op that becomes a kernel call and every
     `pqk.parallel`, named after the node that the op came from; what is inside a `pqk.parallel` belongs to it. Bytes and
     operations follow from the operands' types: flat operands of static size are weights, the columns of matrices are
-    what a row moves.
+    what a row moves; a row of attention is a position of the keys and values.
 
     ```
     pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)

@@ -29,12 +29,18 @@ class BenchTest(unittest.TestCase):
         tests = [(t["test"], t["tokens"], t["context"], t["threads"]) for t in self.bench["tests"]]
         want = [("pp", 16, 0), ("pp", 1, 0), ("tg", 4, 0), ("tg", 4, 8)]
         self.assertEqual(tests, [(*test, threads) for test in want for threads in (1, 2)])
+        self.assertEqual(self.bench["model"], 'q"c')
         for test in self.bench["tests"]:
             for name in ("tokens_per_second", "read_roof_bytes_per_second"):
                 spread = test[name]
                 self.assertLess(0, spread["min"])
                 self.assertLessEqual(spread["min"], spread["median"])
                 self.assertLessEqual(spread["median"], spread["max"])
+
+    def test_profile_of_a_run(self):
+        events = [e for e in read("r.json")["traceEvents"] if e["ph"] == "X"]
+        self.assertEqual([e["name"] for e in events if e["cat"] == "run"], ["main"])
+        self.assertEqual(sum(e["name"] == "/head/MatMul" for e in events), 1)
 
     def test_bytes_of_a_token(self):
         """Each matrix once; scales, which are not among the linears, add a little."""
@@ -58,6 +64,9 @@ class BenchTest(unittest.TestCase):
                 self.assertEqual(test["cache_bytes_read"], (test["context"] + 2.5) * position)
                 self.assertLess(0, test["arena_bytes"])
                 self.assertLess(test["cache_bytes"] + test["arena_bytes"], test["peak_resident_bytes"])
+                # The program itself takes 5 MB; the roof's 420 MB are not among it.
+                planned = self.bench["weight_bytes"] + test["cache_bytes"] + test["arena_bytes"]
+                self.assertLess(test["peak_resident_bytes"], planned + 16e6)
 
     def test_operations(self):
         """A multiplication and an addition for each weight and row."""
