@@ -238,4 +238,29 @@ def PQKernel_ParallelOp : Op<PQKernel_Dialect, "parallel", [
   ];
 }
 
+//===----------------------------------------------------------------------===//
+// Profiles
+//===----------------------------------------------------------------------===//
+
+def PQKernel_ProbeOp : Op<PQKernel_Dialect, "probe"> {
+  let summary = "where a piece of work begins or ends";
+  let description = [{
+    Tells the runtime that the piece of work called `name` begins here, or with `end` ends here; nothing happens unless
+    a profile is being taken. `kind` says what is done, `rows` on how many rows. One call reads `weight_bytes`, the bytes
+    of one matrix, as often as there are rows but at most `matrices` times when each row chooses one of several
+    `matrices`, else once; each row moves `row_bytes` of activations and takes `row_ops` operations (a multiplication
+    and an addition are two). A begin and its end follow each other in one block with equal attributes, and do not nest.
+    Becomes one runtime call.
+
+    Example:
+    ```mlir
+    pqk.probe begin "/head/MatMul" kind "float_linear" rows %m {row_ops = 3200, weight_bytes = 6400}
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, StrAttr:$kind, Index:$rows, DefaultValuedAttr<I64Attr, "0">:$weight_bytes,
+                       DefaultValuedAttr<I64Attr, "1">:$matrices, DefaultValuedAttr<I64Attr, "0">:$row_bytes,
+                       DefaultValuedAttr<I64Attr, "0">:$row_ops, UnitAttr:$end);
+  let assemblyFormat = "(`end` $end^) : (`begin`)? $name `kind` $kind `rows` $rows attr-dict";
+}
+
 #endif // PQUANT_DIALECTS_PQKERNEL_OPS_TD

@@ -109,6 +109,16 @@ struct Flags {
       "opt-report", cl::desc("Print what was raised, fused, dispatched and "
                              "chosen, and why not"),
       cl::cat(category)};
+  cl::opt<std::string> report{
+      "report",
+      cl::desc("Write an HTML page about the artifact: layers, bits, bytes, "
+               "layouts, kernels, what stays in float"),
+      cl::value_desc("file.html"), cl::cat(category)};
+  cl::opt<std::string> reportProfile{
+      "report-profile",
+      cl::desc("A profile of the model (pquant-run or pquant-bench --profile) "
+               "that --report shows"),
+      cl::value_desc("file.json"), cl::cat(category)};
   cl::opt<bool> elideWeights{
       "elide-weights",
       cl::desc("Leave the weights out of a printed module (it cannot be read "
@@ -243,6 +253,13 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.timing = flags.timing;
   options.optReport = flags.optReport;
   options.elideWeights = flags.elideWeights;
+  options.report = flags.report;
+  options.reportProfile = flags.reportProfile;
+  if (!options.report.empty() && options.emit == Emit::MLIR)
+    return reportError("--report is about an artifact, but a phase is asked "
+                       "for");
+  if (options.report.empty() && !options.reportProfile.empty())
+    return reportError("--report-profile expected --report");
   options.symbolPrefix = flags.symbolPrefix;
   options.linker = flags.linker;
   options.runtimeDirectory = flags.runtimeDir;

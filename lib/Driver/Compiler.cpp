@@ -17,6 +17,7 @@
 #include "Link.h"
 #include "ModelInterface.h"
 #include "OutputFile.h"
+#include "Report.h"
 #include "TextAssets.h"
 #include "Weights.h"
 #include "pquant/Frontend/ONNX.h"
@@ -69,6 +70,8 @@ private:
   LogicalResult printModule();
   LogicalResult generateCode();
   LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine);
+  LogicalResult startReport();
+  LogicalResult writeReport();
   LogicalResult writeArtifact(llvm::Module &module,
                               llvm::TargetMachine &machine);
   LogicalResult writeWeightsTo(std::unique_ptr<OutputFile> &file,
@@ -87,6 +90,7 @@ private:
   TargetAttr target;
   Phase reached = Phase::Import; ///< by the input
   ModelInterface model;
+  Report report;
   TextAssets text;
   llvm::TimerGroup timers;
   std::vector<std::unique_ptr<llvm::Timer>> timerList;
@@ -227,7 +231,11 @@ LogicalResult Compilation::finishPhase(Phase phase) {
   if (phase == Phase::Raised)
     llvm::errs() << options.input << ": "
                  << summarizeRaising(*module).getHeadline() << "\n";
+  if (phase == Phase::Raised && !options.report.empty())
+    report.readFloats(*module);
   if (phase == Phase::Packed) {
+    if (!options.report.empty())
+      report.readLayers(*module);
     model.readLinears(*module);
     if (failed(model.readEntries(*module)) || failed(text.matchModel(model)))
       return failure();
@@ -382,6 +390,7 @@ LogicalResult Compilation::generateCode() {
   WeightLocation weights;
   if (auto bytes = (*module)->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
     weights.bytes = bytes.getInt();
+  report.weightBytes = int64_t(weights.bytes);
   if (failed(writeWeightsTo(weightFile, weights)))
     return failure();
   // The weights are in their file: what is left is code.
@@ -414,10 +423,36 @@ LogicalResult Compilation::generateCode() {
   return failure();
 }
 
+/// What can be wrong with a report is found before the work begins.
+LogicalResult Compilation::startReport() {
+  if (options.report.empty())
+    return success();
+  if (failed(OutputFile::check(options.report)))
+    return failure();
+  return options.reportProfile.empty()
+             ? success()
+             : report.readProfile(options.reportProfile);
+}
+
+LogicalResult Compilation::writeReport() {
+  if (options.report.empty())
+    return success();
+  report.modelName = model.name;
+  report.producer = options.commandLine;
+  report.target = target;
+  auto file = OutputFile::create(options.report);
+  if (failed(file))
+    return failure();
+  report.write((*file)->stream());
+  return (*file)->keep();
+}
+
 LogicalResult Compilation::run() {
   if (options.output != "-" && failed(OutputFile::check(options.output)))
     return failure();
   if (!options.weights.empty() && failed(OutputFile::check(options.weights)))
+    return failure();
+  if (failed(startReport()))
     return failure();
   if (failed(checkLinking(options)) || failed(text.read(options)))
     return failure();
@@ -441,7 +476,9 @@ LogicalResult Compilation::run() {
   }
   if (options.emit == Emit::MLIR && options.compileTo < Phase::LLVM)
     return printModule();
-  return generateCode();
+  if (failed(generateCode()))
+    return failure();
+  return writeReport();
 }
 
 LogicalResult pquant::compileModel(const CompilerOptions &options) {

@@ -13,6 +13,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "pquant/Runtime/ModelDescriptor.h"
+#include "pquant/Support/NodeName.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -102,23 +103,11 @@ LogicalResult ModelInterface::readEntries(ModuleOp module) {
   return success();
 }
 
-/// The names of the nodes an operation came from.
-static std::string locationName(Location location) {
-  if (auto name = dyn_cast<NameLoc>(location))
-    return name.getName().str();
-  std::string names;
-  if (auto fused = dyn_cast<FusedLoc>(location))
-    for (Location inner : fused.getLocations())
-      if (std::string name = locationName(inner); !name.empty())
-        names += (names.empty() ? "" : "+") + name;
-  return names;
-}
-
 void ModelInterface::readLinears(ModuleOp module) {
   auto add = [&](Operation *op, Value weight, double bits) {
     auto type = cast<RankedTensorType>(weight.getType());
     int64_t columns = type.getShape().back();
-    linears.push_back({locationName(op->getLoc()),
+    linears.push_back({getNodeName(op->getLoc()),
                        type.getNumElements() / columns, columns, bits});
   };
   // The entry points share their weights.

@@ -113,6 +113,7 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createConvertBufferizationToMemRefPass());
 
   pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
+  pm.addPass(createInsertProbesPass());
   pm.addPass(createCloneLevelsPass());
   pm.addPass(createX86KernelsPass());
   addCleanup(pm);

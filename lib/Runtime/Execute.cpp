@@ -354,7 +354,7 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
 
 static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
                             Call &call, PQuantResults &results) {
-  Run run(model.pool, model.enter, model.threads);
+  Run run(model.pool, model.enter, model.threads, model.sink);
   PQuantStatus status = execute(
       run,
       [](void *context) {

@@ -24,6 +24,10 @@ PQuantStatus runEntry(PQuantModel &model, const PQuantEntry &entry,
                       const PQuantTensor *inputs, int32_t numInputs,
                       const PQuantMemRef *states, PQuantResults **results);
 
+/// Tokens of type int32, for a model that takes those, to be freed; null when
+/// out of memory.
+int32_t *narrowTokens(const int64_t *tokens, int64_t count);
+
 } // namespace pquant
 
 #endif // PQUANT_LIB_RUNTIME_EXECUTE_H

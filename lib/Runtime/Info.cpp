@@ -13,6 +13,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 
 using namespace pquant;
 
@@ -70,6 +71,48 @@ static void printLinears(const PQuantModel *model) {
   }
 }
 
+/// Bytes of one position of a state.
+static int64_t positionBytes(const PQuantTensorSpec &state) {
+  int64_t bytes = pquant_dtype_size(state.dtype);
+  for (int32_t d = 0; d < state.rank; ++d)
+    if (state.sizes[d] >= 0 && strcmp(state.sizeNames[d], "capacity"))
+      bytes *= state.sizes[d];
+  return bytes;
+}
+
+/// What a session takes for each token; entry points share their states.
+static void printCache(const PQuantModel *model) {
+  for (int32_t i = 0; i < pquant_num_entries(model); ++i) {
+    const PQuantEntry *entry = pquant_get_entry(model, i);
+    if (!entry->numStates)
+      continue;
+    int64_t bytes = 0;
+    for (int32_t k = 0; k < entry->numStates; ++k)
+      bytes += positionBytes(entry->states[k]);
+    printf("cache bytes per token: %" PRId64 "\n", bytes);
+    return;
+  }
+}
+
+uint64_t pquant::peakResidentBytes() {
+  FILE *file = fopen("/proc/self/status", "r");
+  unsigned long long kilobytes = 0;
+  char line[256];
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1)
+      break;
+  if (file)
+    fclose(file);
+  return kilobytes * 1024;
+}
+
+void pquant::printMemory(const PQuantModel *model) {
+  printf("memory: %" PRIu64 " bytes of weights, %" PRIu64
+         " of activations at most, %" PRIu64 " resident at most\n",
+         pquant_get_descriptor(model)->weightBytes, pquant_arena_bytes(model),
+         peakResidentBytes());
+}
+
 void pquant::printInfo(const PQuantModel *model) {
   const PQuantModelDescriptor *descriptor = pquant_get_descriptor(model);
   printf("model: %s\n", descriptor->modelName);
@@ -84,6 +127,7 @@ void pquant::printInfo(const PQuantModel *model) {
     printf("tokenizer bytes: %" PRIu64 "\n", descriptor->tokenizerBytes);
   if (descriptor->chatTemplate)
     printf("chat template: yes\n");
+  printCache(model);
   printEntries(model);
   printLinears(model);
 }

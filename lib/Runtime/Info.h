@@ -15,6 +15,12 @@ namespace pquant {
 /// Prints the model's description to the standard output.
 void printInfo(const PQuantModel *model);
 
+/// Prints the memory that the runs so far have taken.
+void printMemory(const PQuantModel *model);
+
+/// The largest resident size of this process so far, in bytes; 0 if unknown.
+uint64_t peakResidentBytes();
+
 } // namespace pquant
 
 #endif // PQUANT_RUNTIME_INFO_H

@@ -114,6 +114,8 @@ Block *Pool::allocate(uint64_t bytes, LiveList &live) {
     if (!block)
       return nullptr;
     block->pool = this;
+    held += sizeof(Block) + capacity;
+    peak = held > peak ? held : peak;
   }
   link(block, live);
   return block;
@@ -158,6 +160,7 @@ void Pool::trim(uint64_t olderThan) {
         continue;
       }
       *slot = block->next;
+      held -= sizeof(Block) + block->capacity;
       free(block);
     }
   }

@@ -67,6 +67,11 @@ public:
   /// system, so that a long prompt does not hold its memory for ever.
   void endRun();
 
+  /// Bytes taken from the system, and the most so far.
+  uint64_t heldBytes() const { return held; }
+  uint64_t peakBytes() const { return peak; }
+  void resetPeak() { peak = held; }
+
 private:
   /// Four classes per power of two: at most a quarter of a block is unused.
   static constexpr int kClasses = 4 * 64;
@@ -78,6 +83,7 @@ private:
   pthread_mutex_t lock;
   int64_t references;
   uint64_t runs;
+  uint64_t held, peak;
   Block *freeBlocks[kClasses];
 };
 

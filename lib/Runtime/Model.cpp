@@ -212,6 +212,10 @@ PQuantStatus pquant_set_level(PQuantModel *model, const char *name) {
   return chooseLevel(*model, name);
 }
 
+uint64_t pquant_arena_bytes(const PQuantModel *model) {
+  return model->pool->peakBytes();
+}
+
 int32_t pquant_get_threads(const PQuantModel *model) { return model->threads; }
 
 PQuantStatus pquant_set_threads(PQuantModel *model, int32_t threads) {

@@ -26,6 +26,7 @@ struct PQuantModel {
   uint64_t mappedBytes;
   int32_t level;
   int32_t threads;
+  pquant::ProbeSink *sink; ///< of runs that are profiled, else null
 };
 
 namespace pquant {

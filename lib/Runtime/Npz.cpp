@@ -12,6 +12,7 @@
 
 #include "Npz.h"
 #include "Npy.h"
+#include "OutputText.h"
 
 #include <minizip/unzip.h>
 #include <minizip/zip.h>
@@ -19,7 +20,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace pquant;
@@ -281,27 +281,14 @@ static bool writeMember(zipFile zip, const PQuantTensor &tensor) {
 
 bool pquant::writeNpz(const char *path, const PQuantTensor *const *tensors,
                       int32_t count, Text &error) {
-  char temporary[4096];
-  int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-  int descriptor = length < int(sizeof temporary) ? mkstemp(temporary) : -1;
-  if (descriptor < 0) {
-    error.append("could not write '%s': %s", path, strerror(errno));
+  TemporaryFile temporary;
+  if (!temporary.create(path, error))
     return false;
-  }
-  // mkstemp makes a private file; the result gets the usual permissions.
-  mode_t mask = umask(0);
-  umask(mask);
-  fchmod(descriptor, 0666 & ~mask);
-  close(descriptor);
-  zipFile zip = zipOpen64(temporary, APPEND_STATUS_CREATE);
+  zipFile zip = zipOpen64(temporary.path, APPEND_STATUS_CREATE);
   bool good = zip;
   for (int32_t i = 0; good && i < count; ++i)
     good = writeMember(zip, *tensors[i]);
   if (zip && zipClose(zip, nullptr) != ZIP_OK)
     good = false;
-  if (good && !rename(temporary, path))
-    return true;
-  error.append("could not write '%s': %s", path, strerror(errno));
-  unlink(temporary);
-  return false;
+  return temporary.finish(path, good, error);
 }

@@ -107,6 +107,17 @@ static constexpr Flag flags[] = {
              "entry point (default: the only one, or main)"),
     countFlag("repeat", Use::Files, &Options::repeat, 1, 1000000,
               "after one warm-up time N runs"),
+    textFlag("profile", "T.json", Use::Files, &Options::profile,
+             "run once more, print where the time goes and write a\n"
+             "trace for Perfetto"),
+    textFlag("perplexity", "F", Use::Both, &Options::perplexity,
+             "of the tokens in F (.bin of pquant.prepare, its folder,\n"
+             ".npy), or of a text, if the model has a tokenizer"),
+    countFlag("sequence", Use::Both, &Options::sequence, 1, 1 << 20,
+              "tokens of a window of --perplexity (default 256)"),
+    switchFlag("check-equality", Use::Both, &Options::equality,
+               "compare logits by 1 and more threads, by prefill and\n"
+               "decode"),
     countFlag("threads", Use::Both, &Options::threads, 1, 4096,
               "threads (default: OMP_NUM_THREADS, else all CPUs)"),
     textFlag("weights", "PATH", Use::Both, &Options::weights,
@@ -156,6 +167,10 @@ static void printUsage(FILE *to, const Options &options, bool takesLibrary) {
   printUse(to, "\nBoth:\n", Use::Both);
   if (takesLibrary)
     printUse(to, "", Use::Library);
+  else
+    fputs("\nAs the first argument, --bench measures the model; see --bench "
+          "--help.\n",
+          to);
   fputs("\nPQUANT_ISA=<level> in the environment overrides the choice of "
         "kernels.\n"
         "Exit code: 0; 1 for an error or a failed comparison or test; 2 for "
@@ -256,11 +271,15 @@ static Parsed takeArguments(int argc, char **argv, bool takesLibrary,
   return Parsed::Run;
 }
 
+const char *pquant::programName(int argc, char **argv, const char *fallback) {
+  const char *name = argc ? argv[0] : fallback;
+  const char *slash = strrchr(name, '/');
+  return slash ? slash + 1 : name;
+}
+
 Parsed pquant::parseOptions(int argc, char **argv, bool takesLibrary,
                             Options &options) {
-  options.program = argc ? argv[0] : "pquant-run";
-  if (const char *slash = strrchr(options.program, '/'))
-    options.program = slash + 1;
+  options.program = programName(argc, argv, "pquant-run");
   constexpr int firstFlag = 256;
   option known[numFlags + 1] = {};
   for (int i = 0; i < numFlags; ++i)

@@ -32,6 +32,12 @@ struct Options {
   const char *entry = nullptr;
   double tolerance = 5e-3;
   double repeat = 0; ///< 0: run once, without timing
+  const char *profile = nullptr; ///< where to write a trace
+
+  // Ask what the model is worth.
+  const char *perplexity = nullptr; ///< a file of tokens or text
+  double sequence = 256;            ///< tokens of a window of it
+  bool equality = false;
 
   // Write text; exactly one of these four says so.
   const char *prompt = nullptr;
@@ -57,6 +63,9 @@ enum class Parsed { Run, Help, Error };
 
 /// Parses a command line; usage errors and help are already printed.
 Parsed parseOptions(int argc, char **argv, bool takesLibrary, Options &options);
+
+/// The program's name without its folder.
+const char *programName(int argc, char **argv, const char *fallback);
 
 } // namespace pquant
 

@@ -69,6 +69,12 @@ static void taskFail(RunHooks *self, const char *message) {
   longjmp(task.jump, 1);
 }
 
+static void taskProbe(RunHooks *self, const PQuantProbe *probe, int64_t rows,
+                      int32_t end) {
+  ProbeSink *sink = static_cast<Task *>(self)->run.sink;
+  sink->mark(sink, probe, rows, end);
+}
+
 namespace {
 /// One parallel loop, shared by its team.
 struct Loop {
@@ -120,8 +126,9 @@ static void taskParallelFor(RunHooks *self, PQuantParallelBody body, void *args,
 }
 
 Task::Task(Run &run, bool parallel)
-    : RunHooks{taskAllocate, taskFree, taskParallelFor, taskFail}, run(run),
-      parallel(parallel) {}
+    : RunHooks{taskAllocate, taskFree, taskParallelFor, taskFail,
+               run.sink && !parallel ? taskProbe : nullptr},
+      run(run), parallel(parallel) {}
 
 PQuantStatus pquant::execute(Run &run, void (*body)(void *), void *context) {
   Task task(run, /*parallel=*/false);
@@ -159,6 +166,11 @@ void pquant_rt_parallel_for(PQuantParallelBody body, void *args, int64_t count,
     return currentHooks->parallelFor(currentHooks, body, args, count, grain);
   if (count > 0)
     body(args, 0, count);
+}
+
+void pquant_rt_probe(const PQuantProbe *probe, int64_t rows, int32_t end) {
+  if (currentHooks && currentHooks->probe)
+    currentHooks->probe(currentHooks, probe, rows, end);
 }
 
 void pquant_rt_fail(const char *message) {

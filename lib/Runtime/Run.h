@@ -33,6 +33,9 @@ struct RunHooks {
   void (*parallelFor)(RunHooks *self, PQuantParallelBody body, void *args,
                       int64_t count, int64_t grain);
   void (*fail)(RunHooks *self, const char *message);
+  /// Null while no profile is being taken.
+  void (*probe)(RunHooks *self, const PQuantProbe *probe, int64_t rows,
+                int32_t end);
 };
 
 /// Makes `hooks` (or null) current on this thread; returns the earlier ones.
@@ -43,14 +46,22 @@ namespace pquant {
 
 using EnterFn = RunHooks *(*)(RunHooks *);
 
+/// Who listens to the probes of generated code. Called on the thread that runs
+/// the entry point only: what happens inside a parallel region is the region's.
+struct ProbeSink {
+  void (*mark)(ProbeSink *self, const PQuantProbe *probe, int64_t rows,
+               bool end);
+};
+
 /// What all threads of one run share.
 struct Run {
-  Run(Pool *pool, EnterFn enter, int threads)
-      : pool(pool), enter(enter), threads(threads) {}
+  Run(Pool *pool, EnterFn enter, int threads, ProbeSink *sink)
+      : pool(pool), enter(enter), threads(threads), sink(sink) {}
 
   Pool *pool;
   EnterFn enter; ///< pquant_rt_enter of the generated code's runtime copy
   int threads;
+  ProbeSink *sink; ///< null: no profile
   LiveList live;
 
   /// The first failure: 0, then 1 while its text is being written, then 2.

@@ -1,14 +1,15 @@
-//===- RunLibraryMain.cpp - The main function of pquant-run ---------------===//
+//===- RunLibraryMain.cpp - The main functions that load a library --------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Apart from RunMain.cpp, see pquant/Runtime/RunMain.h.
+// Apart from RunMain.cpp and BenchMain.cpp, see pquant/Runtime/RunMain.h.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Bench.h"
 #include "RunModel.h"
 
 #include "pquant/Runtime/RunMain.h"
@@ -31,4 +32,13 @@ int pquant_run_library_main(int argc, char **argv) {
   int code = runModel(options, model);
   pquant_close(model);
   return code;
+}
+
+int pquant_bench_library_main(int argc, char **argv) {
+  return benchMain(argc, argv, /*takesLibrary=*/true, nullptr,
+                   [](void *, const BenchOptions &options,
+                      PQuantModel **model) {
+                     return pquant_open_library(options.library,
+                                                options.symbol, model);
+                   });
 }

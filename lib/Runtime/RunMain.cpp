@@ -11,10 +11,13 @@
 
 #include "Clock.h"
 #include "Compare.h"
+#include "Evaluate.h"
 #include "Generate.h"
 #include "Info.h"
+#include "Profile.h"
 #include "RunModel.h"
 #include "Select.h"
+#include "Statistics.h"
 
 #include "pquant/Runtime/RunMain.h"
 
@@ -63,12 +66,6 @@ bool Selection::read(const char *path, const Side &side, const Side &other,
 // Timing
 //===----------------------------------------------------------------------===//
 
-static int compareDoubles(const void *a, const void *b) {
-  double x = *static_cast<const double *>(a);
-  double y = *static_cast<const double *>(b);
-  return (x > y) - (x < y);
-}
-
 /// Runs once, then, with --repeat, again and again with a clock. `results` are
 /// those of the last run.
 static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
@@ -79,21 +76,20 @@ static int runAndTime(const Options &options, PQuantModel *model, int32_t entry,
     return fail(options, "out of memory");
   for (int i = 0; i <= n; ++i) {
     pquant_free_results(results);
-    double start = clockSeconds();
+    int64_t start = nanoseconds();
     PQuantStatus status =
         pquant_run(model, entry, inputs.tensors, inputs.count, &results);
-    times[i] = (clockSeconds() - start) * 1e3;
+    times[i] = double(nanoseconds() - start) * 1e-6;
     if (status != PQUANT_OK) {
       free(times);
       return fail(options, pquant_last_error());
     }
   }
   if (n) {
-    double *sorted = times + 1; // without the warm-up
-    qsort(sorted, size_t(n), sizeof(double), compareDoubles);
-    double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    Spread spread = getSpread(times + 1, n); // without the warm-up
     printf("time: median %.3f ms, min %.3f ms, max %.3f ms over %d runs\n",
-           median, sorted[0], sorted[n - 1], n);
+           spread.median, spread.least, spread.most, n);
+    printMemory(model);
   }
   free(times);
   return 0;
@@ -181,6 +177,33 @@ static void printOutputs(const PQuantResults *results) {
 // Actions
 //===----------------------------------------------------------------------===//
 
+/// Runs once more, watched, and prints and writes where the time goes.
+static int runProfiled(const Options &options, PQuantModel *model,
+                       int32_t entry, const Selection &inputs) {
+  Profile profile;
+  Text error;
+  OutputText trace;
+  if (!trace.open(options.profile, error))
+    return fail(options, error.data);
+  const char *name = pquant_get_entry(model, entry)->name;
+  profile.beginSection(name);
+  profile.attach(model);
+  PQuantResults *results;
+  int64_t start = nanoseconds();
+  PQuantStatus status =
+      pquant_run(model, entry, inputs.tensors, inputs.count, &results);
+  profile.addRun(name, start, nanoseconds());
+  profile.detach(model);
+  if (status != PQUANT_OK)
+    return fail(options, pquant_last_error());
+  pquant_free_results(results);
+  WorkTable table;
+  if (profile.isIncomplete() || !profile.summarize(table))
+    return fail(options, "out of memory: the profile is incomplete");
+  printWork(table, /*readRoof=*/0);
+  return profile.writeTrace(trace, error) ? 0 : fail(options, error.data);
+}
+
 static int runOnFiles(const Options &options, PQuantModel *model) {
   int32_t index;
   if (pquant_find_entry(model, options.entry, &index) != PQUANT_OK)
@@ -198,6 +221,8 @@ static int runOnFiles(const Options &options, PQuantModel *model) {
     return fail(options, error.data);
   PQuantResults *results = nullptr;
   int code = runAndTime(options, model, index, inputs, results);
+  if (!code && options.profile)
+    code = runProfiled(options, model, index, inputs);
   if (!code && options.outputs)
     code = writeOutputs(options, results);
   if (!code && !options.expect)
@@ -235,9 +260,15 @@ int pquant::runModel(const Options &options, PQuantModel *model) {
     printInfo(model);
   if (options.selfTest)
     code = selfTest(options, model);
-  bool onlyLooks = options.info || options.selfTest || options.verifyWeights;
+  Text error;
+  if (!code && options.equality && !checkEquality(options, model, error))
+    code = fail(options, error.data);
+  if (!code && options.perplexity && !printPerplexity(options, model, error))
+    code = fail(options, error.data);
+  bool onlyLooks = options.info || options.selfTest || options.verifyWeights ||
+                   options.equality || options.perplexity;
   bool runs = options.inputs || options.outputs || options.expect ||
-              options.repeat > 0 || !onlyLooks;
+              options.repeat > 0 || options.profile || !onlyLooks;
   if (!code && options.writesText())
     code = writeText(options, model);
   else if (!code && runs)
@@ -250,6 +281,10 @@ int pquant::runModel(const Options &options, PQuantModel *model) {
 
 int pquant_run_main(int argc, char **argv,
                     const PQuantModelDescriptor *embedded) {
+  if (argc > 1 && !strcmp(argv[1], "--bench")) {
+    argv[1] = argv[0];
+    return pquant_bench_main(argc - 1, argv + 1, embedded);
+  }
   Options options;
   Parsed parsed = parseOptions(argc, argv, /*takesLibrary=*/false, options);
   if (parsed != Parsed::Run)

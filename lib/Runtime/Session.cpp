@@ -28,6 +28,7 @@ struct PQuantSession {
   PQuantMemRef *states; ///< of `decode`; `prefill` has the same
   void *memory;         ///< what the states describe
   PQuantResults *results;
+  uint64_t bytes;       ///< of that memory
   int64_t capacity, position;
 };
 
@@ -80,6 +81,7 @@ static bool allocateStates(PQuantSession &session) {
     if (!bytes || __builtin_add_overflow(total, bytes, &total))
       return false;
   }
+  session.bytes = total;
   session.states = static_cast<PQuantMemRef *>(
       calloc(size_t(entry.numStates), sizeof(PQuantMemRef)));
   if (!session.states ||
@@ -158,6 +160,10 @@ int64_t pquant_session_capacity(const PQuantSession *session) {
   return session->capacity;
 }
 
+uint64_t pquant_session_bytes(const PQuantSession *session) {
+  return session->bytes;
+}
+
 PQuantStatus pquant_session_rewind(PQuantSession *session, int64_t position) {
   if (position < 0 || position > session->position)
     return setError(PQUANT_INVALID_ARGUMENT,
@@ -189,8 +195,7 @@ static PQuantStatus runStep(PQuantSession &session, const PQuantEntry &entry,
   return PQUANT_OK;
 }
 
-/// Tokens of type int32, for a model that takes those; null when out of memory.
-static int32_t *narrow(const int64_t *tokens, int64_t count) {
+int32_t *pquant::narrowTokens(const int64_t *tokens, int64_t count) {
   auto *result = static_cast<int32_t *>(calloc(size_t(count), sizeof(int32_t)));
   for (int64_t i = 0; result && i < count; ++i)
     result[i] = int32_t(tokens[i]);
@@ -202,7 +207,7 @@ static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
   const PQuantEntry &entry =
       count > 1 && session.prefill ? *session.prefill : *session.decode;
   bool isNarrow = entry.inputs[0].dtype == PQUANT_INT32;
-  int32_t *narrowed = isNarrow ? narrow(tokens, count) : nullptr;
+  int32_t *narrowed = isNarrow ? narrowTokens(tokens, count) : nullptr;
   if (isNarrow && !narrowed)
     return setError(PQUANT_OUT_OF_MEMORY, "out of memory: %" PRId64 " tokens",
                     count);

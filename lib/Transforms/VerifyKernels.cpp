@@ -27,7 +27,7 @@ static StringRef expectedInstead(Operation *op) {
   StringRef dialect = op->getName().getDialectNamespace();
   if (dialect == "pquant")
     return "kernel calls or a definition in upstream ops";
-  if (dialect == "pqk" && !isa<pqk::ParallelOp>(op))
+  if (dialect == "pqk" && !isa<pqk::ParallelOp, pqk::ProbeOp>(op))
     return "a call of a kernel function";
   if (dialect == "linalg")
     return "loops";

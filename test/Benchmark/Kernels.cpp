@@ -17,6 +17,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "pquant/Runtime/Roof.h"
+
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -24,9 +26,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <immintrin.h>
 #include <string>
-#include <sys/mman.h>
 #include <vector>
 
 //===----------------------------------------------------------------------===//
@@ -141,68 +141,20 @@ static std::vector<Level> getLevels() {
 // Memory
 //===----------------------------------------------------------------------===//
 
-static constexpr size_t kColdBytes = size_t(420) << 20;
-static constexpr size_t kHugePage = size_t(2) << 20;
-
 /// The one pool of weights: random bytes in huge pages.
 static int8_t *getPool() {
-  static int8_t *pool = [] {
-    void *memory = mmap(nullptr, kColdBytes + kHugePage, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    auto address = (uintptr_t(memory) + kHugePage - 1) & ~(kHugePage - 1);
-    auto *base = reinterpret_cast<int8_t *>(address);
-    madvise(base, kColdBytes, MADV_HUGEPAGE);
-    uint64_t state = 1;
-    for (size_t i = 0; i < kColdBytes; i += 8) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      std::memcpy(base + i, &state, 8);
-    }
-    return base;
-  }();
-  return pool;
-}
-
-/// ORs bytes [begin, end) together, in eight streams.
-__attribute__((target("avx512f"))) static void readStreams(const int8_t *begin,
-                                                           const int8_t *end) {
-  size_t stream = (end - begin) / 8 / 64 * 64;
-  __m512i sums[8];
-  for (__m512i &sum : sums)
-    sum = _mm512_setzero_si512();
-  for (size_t i = 0; i < stream; i += 64)
-    for (int s = 0; s < 8; ++s)
-      sums[s] =
-          _mm512_or_si512(sums[s], _mm512_loadu_si512(begin + s * stream + i));
-  for (int s = 1; s < 8; ++s)
-    sums[0] = _mm512_or_si512(sums[0], sums[s]);
-  benchmark::DoNotOptimize(_mm512_reduce_or_epi64(sums[0]));
-}
-
-/// The same with 128-bit loads, for CPUs without AVX-512.
-static void readStreamsPlain(const int8_t *begin, const int8_t *end) {
-  size_t stream = (end - begin) / 8 / 64 * 64;
-  __m128i sums[8] = {};
-  for (size_t i = 0; i < stream; i += 16)
-    for (int s = 0; s < 8; ++s)
-      sums[s] = _mm_or_si128(sums[s],
-                             _mm_loadu_si128(reinterpret_cast<const __m128i *>(
-                                 begin + s * stream + i)));
-  for (int s = 1; s < 8; ++s)
-    sums[0] = _mm_or_si128(sums[0], sums[s]);
-  benchmark::DoNotOptimize(_mm_cvtsi128_si64(sums[0]));
+  static char *pool = pquant::allocateRoof();
+  return reinterpret_cast<int8_t *>(pool);
 }
 
 static void readRoof(int8_t *data, size_t bytes) {
-  static const bool wide = __builtin_cpu_supports("avx512f");
-  struct Args {
-    int8_t *data;
-  } args{data};
   pquant_rt_parallel_for(
-      [](void *args, int64_t begin, int64_t end) {
-        int8_t *data = static_cast<Args *>(args)->data;
-        (wide ? readStreams : readStreamsPlain)(data + begin, data + end);
+      [](void *data, int64_t begin, int64_t end) {
+        auto *bytes = static_cast<const char *>(data);
+        benchmark::DoNotOptimize(
+            pquant::readStreams(bytes + begin, bytes + end));
       },
-      &args, bytes, 4096);
+      data, bytes, 4096);
 }
 
 static double now() {
@@ -263,7 +215,7 @@ static void runCold(benchmark::State &state, Kernel kernel, int64_t outputs,
                     int64_t columns, size_t bytes, int threads) {
   numThreads = threads;
   Operands operands(1, outputs, columns);
-  size_t copies = kColdBytes / bytes, next = 0;
+  size_t copies = pquant::kRoofBytes / bytes, next = 0;
   auto advance = [&] { return getPool() + (next++ % copies) * bytes; };
   operands.run(kernel, advance());
   std::vector<double> kernelTimes, roofTimes, ratios;

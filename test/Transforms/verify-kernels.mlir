@@ -1,6 +1,6 @@
 // RUN: pquant-opt %s --pquant-verify-kernels -split-input-file -verify-diagnostics
 
-// Loops, memory, kernel calls and parallel loops are the form; declarations have no level.
+// Loops, memory, kernel calls, probes and parallel loops are the form; declarations have no level.
 
 #level = #pquant.level<"generic", cpu = "x86-64", features = "", requires = "", vector_bits = 128>
 func.func private @pqk_float_linear_generic(memref<?xf32>)
@@ -10,6 +10,7 @@ func.func @kernels(%x: memref<?xf32>, %n: index) attributes {pquant.level = #lev
     %part = memref.subview %x[%begin] [%end] [1] : memref<?xf32> to memref<?xf32, strided<[1], offset: ?>>
     memref.copy %part, %part : memref<?xf32, strided<[1], offset: ?>> to memref<?xf32, strided<[1], offset: ?>>
   }
+  pqk.probe begin "/head" kind "float_linear" rows %n
   call @pqk_float_linear_generic(%x) : (memref<?xf32>) -> ()
   return
 }

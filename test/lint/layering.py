@@ -46,6 +46,7 @@ ROOMS = {
         ALL_MLIR,
     ),
     "tools": (("InitAll", "Driver", "Frontend", "Support"), ALL_MLIR),
+    "tools/pquant-bench": (("Runtime", "Layout"), ()),
     "tools/pquant-run": (("Runtime", "Layout"), ()),
 }
 # The one header that both sides of the ABI share: the C descriptor of a model.

@@ -11,7 +11,7 @@
 include "mlir/Pass/PassBase.td"
 
 def ConvertPQKernelToLLVMPass : Pass<"pquant-convert-pqkernel-to-llvm", "::mlir::ModuleOp"> {
-  let summary = "outline pqk.parallel into functions that the runtime calls";
+  let summary = "outline pqk.parallel into functions that the runtime calls, and call it at probes";
   let description = [{
     Precondition: memrefs only, before the conversion to the LLVM dialect with its default type converter (64-bit
     index), in one module. Each `pqk.parallel` becomes an `llvm.func` that takes its captured values through a struct on
@@ -24,7 +24,8 @@ def ConvertPQKernelToLLVMPass : Pass<"pquant-convert-pqkernel-to-llvm", "::mlir:
     llvm.call @pquant_rt_parallel_for(%body, %captures, %n, %g) : (!llvm.ptr, !llvm.ptr, i64, i64) -> ()
     llvm.func internal @f_parallel_0(%captures: !llvm.ptr, %b: i64, %e: i64) { ... }
     ```
-    Nothing is left alone: a `pqk.parallel` outside of a function is an error.
+    Each `pqk.probe` becomes a call of `pquant_rt_probe` with a constant `PQuantProbe` that equal probes share. Nothing
+    is left alone: a `pqk.parallel` outside of a function is an error.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }

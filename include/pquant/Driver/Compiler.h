@@ -39,6 +39,8 @@ struct CompilerOptions {
   std::string symbolPrefix = "pquant";
   std::string linker;     ///< the C compiler driver that links; found when empty
   std::string runtimeDirectory; ///< where libpquant_rt.a is
+  std::string report;        ///< an HTML file about the artifact
+  std::string reportProfile; ///< a profile to show in it
   std::string weights;      ///< a file for the weights; inside when empty
   std::string tokenizer;    ///< a SentencePiece model; none when empty
   std::string chatTemplate; ///< a file or a built-in name; none when empty

@@ -169,6 +169,21 @@ typedef void (*PQuantParallelBody)(void *args, int64_t begin, int64_t end);
 void pquant_rt_parallel_for(PQuantParallelBody body, void *args, int64_t count,
                             int64_t grain);
 
+/// A piece of work whose beginning and end generated code tells the runtime.
+typedef struct PQuantProbe {
+  const char *name; ///< of the model's nodes that it came from; may be ""
+  const char *kind; ///< "binary_linear", "parallel", ...
+  /// Bytes of one of `matrices` weight matrices: a call reads it for each row,
+  /// `matrices` of them at most.
+  int64_t weightBytes, matrices;
+  int64_t rowBytes; ///< bytes of activations that a row moves
+  int64_t rowOps;   ///< operations that a row takes
+} PQuantProbe;
+
+/// `probe` begins (end = 0) or ends (end = 1) on `rows` rows. Does nothing
+/// unless a profile is being taken.
+void pquant_rt_probe(const PQuantProbe *probe, int64_t rows, int32_t end);
+
 /// A failed run-time check of the model: ends the current run with an error of
 /// that message. Does not return. Never called inside a parallel region.
 void pquant_rt_fail(const char *message);

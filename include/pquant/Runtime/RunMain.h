@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // What pquant-run and an executable made by `pquant-compile --emit=exe` share:
-// flags, npz files, comparison, timing. The flags are in docs/Runtime.md.
+// flags, npz files, comparison, timing (docs/Runtime.md); and pquant-bench
+// (docs/Benchmarks.md).
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,6 +30,12 @@ int pquant_run_main(int argc, char **argv,
 /// library. Apart from pquant_run_main so that a static executable does not
 /// link dlopen.
 int pquant_run_library_main(int argc, char **argv);
+
+/// The same for pquant-bench; an executable becomes one when its first argument
+/// is --bench.
+int pquant_bench_main(int argc, char **argv,
+                      const PQuantModelDescriptor *embedded);
+int pquant_bench_library_main(int argc, char **argv);
 
 #ifdef __cplusplus
 }

@@ -120,6 +120,10 @@ PQUANT_API int32_t pquant_current_level(const PQuantModel *model);
 /// Chooses a level by name. PQUANT_UNSUPPORTED when this CPU lacks a feature.
 PQUANT_API PQuantStatus pquant_set_level(PQuantModel *model, const char *name);
 
+/// The most memory for activations and results that the model's runs have had
+/// at one time, in bytes. Weights and sessions are apart from it.
+PQUANT_API uint64_t pquant_arena_bytes(const PQuantModel *model);
+
 PQUANT_API int32_t pquant_get_threads(const PQuantModel *model);
 /// Sets the number of threads of later runs, 1 to 4096.
 PQUANT_API PQuantStatus pquant_set_threads(PQuantModel *model, int32_t threads);
@@ -184,6 +188,9 @@ PQUANT_API int64_t pquant_session_capacity(const PQuantSession *session);
 /// The most room that a session can have; INT64_MAX when that is open, 0 when
 /// the model has no sessions.
 PQUANT_API int64_t pquant_max_capacity(const PQuantModel *model);
+
+/// The bytes of its keys and values.
+PQUANT_API uint64_t pquant_session_bytes(const PQuantSession *session);
 
 /// Takes the tokens from `position` on back; 0 empties the sequence.
 PQUANT_API PQuantStatus pquant_session_rewind(PQuantSession *session,

@@ -120,6 +120,28 @@ def FuseElementwisePass : Pass<"pquant-fuse-elementwise"> {
     "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def InsertProbesPass : Pass<"pquant-insert-probes"> {
+  let summary = "mark where kernels and parallel loops begin and end";
+  let description = [{
+    Precondition: bufferised. Puts a `pqk.probe` before and after every `pqk` op that becomes a kernel call and every
+    `pqk.parallel`, named after the node that the op came from; what is inside a `pqk.parallel` belongs to it. Bytes and
+    operations follow from the operands' types: flat operands of static size are weights, the columns of matrices are
+    what a row moves; a row of attention is a position of the keys and values.
+
+    ```
+    pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
+    // becomes
+    %m = memref.dim %y, %c0 : memref<?x16xf32>
+    pqk.probe begin "/head/MatMul" kind "float_linear" rows %m {row_bytes = 464, row_ops = 3200, weight_bytes = 6400}
+    pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
+    pqk.probe end "/head/MatMul" kind "float_linear" rows %m {row_bytes = 464, row_ops = 3200, weight_bytes = 6400}
+    ```
+    Loops outside of `pqk.parallel` are left alone: they are too small to be shared out.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::pquant::pqk::PQKernelDialect"];
+}
+
 def OutlineLayersPass : Pass<"pquant-outline-layers", "::mlir::ModuleOp"> {
   let summary = "identical layers become calls of one function";
   let description = [{
@@ -233,8 +255,8 @@ def VerifyKernelsPass : Pass<"pquant-verify-kernels", "::mlir::ModuleOp"> {
   let summary = "check that a module is in the form that lowering to kernels leaves";
   let description = [{
     The contract at the end of the kernels phase: no `pquant`, `linalg`, `tensor` or `bufferization` op is left, no op
-    has a tensor as result, and of `pqk` there is only `pqk.parallel`; every function with a body has its `pquant.level`.
-    The first op that does not belong is an error that says why. Changes nothing.
+    has a tensor as result, and of `pqk` there are only `pqk.parallel` and `pqk.probe`; every function with a body has
+    its `pquant.level`. The first op that does not belong is an error that says why. Changes nothing.
   }];
 }
 

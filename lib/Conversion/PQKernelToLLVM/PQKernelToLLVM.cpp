@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Input: functions on memrefs with pqk.parallel, just before the conversion to
-// LLVM. Output: none left; regions are functions with the signature of
+// Input: functions on memrefs with pqk.parallel and pqk.probe, just before the
+// conversion to LLVM. Output: none left; regions are functions with the signature of
 // PQuantParallelBody (pquant/Runtime/ModelDescriptor.h). Values that cross the
 // border are converted as LLVMTypeConverter does by default, with casts that
 // the conversion to LLVM then folds away, so the region's own ops stay as they
@@ -14,6 +14,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ProbesToLLVM.h"
 #include "dialects/PQKernel/PQKernelDialect.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -195,6 +196,7 @@ struct ConvertPQKernelToLLVMPass
     : public pquant::impl::ConvertPQKernelToLLVMPassBase<
           ConvertPQKernelToLLVMPass> {
   void runOnOperation() override {
+    lowerProbes(getOperation());
     // Inner ops first: their calls are then part of the outer regions.
     SmallVector<pqk::ParallelOp> ops;
     getOperation().walk<WalkOrder::PostOrder>(

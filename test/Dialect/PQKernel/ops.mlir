@@ -49,3 +49,12 @@ func.func @parallel(%n: index, %g: index, %m: memref<?xf32>, %v: f32, %c1: index
   }
   return
 }
+
+// CHECK-LABEL: @probe
+func.func @probe(%n: index) {
+  // CHECK: pqk.probe begin "/head" kind "float_linear" rows %{{.+}} {matrices = 2 : i64, row_bytes = 464 : i64, row_ops = 3200 : i64, weight_bytes = 6400 : i64}
+  pqk.probe begin "/head" kind "float_linear" rows %n {matrices = 2, row_bytes = 464, row_ops = 3200, weight_bytes = 6400}
+  // CHECK: pqk.probe end "" kind "parallel" rows %{{[a-z0-9]+$}}
+  pqk.probe end "" kind "parallel" rows %n
+  return
+}

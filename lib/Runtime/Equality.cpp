@@ -1,0 +1,187 @@
+//===- Equality.cpp - What threads and sessions must not change -----------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The same tokens by several ways: one thread or many, all at once or one by
+// one. After each way of a session one token more is run on what it left.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Compare.h"
+#include "Evaluate.h"
+
+#include <cstdlib>
+#include <cstring>
+
+using namespace pquant;
+
+namespace {
+/// A copy of the logits that a way led to.
+struct Logits {
+  PQuantTensor tensor = {};
+  Logits() = default;
+  Logits(const Logits &) = delete;
+  ~Logits() { free(const_cast<void *>(tensor.data)); }
+  bool copy(const PQuantTensor &from, Text &error);
+  int64_t bytes() const {
+    int64_t bytes = pquant_dtype_size(tensor.dtype);
+    for (int32_t d = 0; d < tensor.rank; ++d)
+      bytes *= tensor.sizes[d];
+    return bytes;
+  }
+};
+
+class Equality {
+public:
+  Equality(const Options &options, PQuantModel *model, Text &error)
+      : options(options), model(model), error(error) {}
+  bool check();
+
+private:
+  static constexpr int64_t kTokens = 32;
+  void prepare(int64_t vocabulary);
+  bool runMain(int32_t entry, int threads, Logits &logits);
+  bool runSession(bool atOnce, int threads, Logits &logits);
+  bool checkMain(int32_t entry);
+  bool checkSessions();
+  bool compare(const char *what, const Logits &first, const Logits &second);
+  bool fail() {
+    error.append("%s", pquant_last_error());
+    return false;
+  }
+
+  const Options &options;
+  PQuantModel *model;
+  Text &error;
+  int threads = 0;
+  int failures = 0;
+  int64_t tokens[kTokens + 1];
+};
+} // namespace
+
+bool Logits::copy(const PQuantTensor &from, Text &error) {
+  tensor = from;
+  void *data = malloc(size_t(bytes()) + 1);
+  tensor.data = data;
+  if (data)
+    memcpy(data, from.data, size_t(bytes()));
+  else
+    error.append("out of memory");
+  return data;
+}
+
+/// Tokens that differ, all below `vocabulary` (where that is known).
+void Equality::prepare(int64_t vocabulary) {
+  threads = pquant_get_threads(model) > 1 ? pquant_get_threads(model) : 2;
+  for (int64_t i = 0; i <= kTokens; ++i)
+    tokens[i] = (i * 7919 + 13) % (vocabulary > 0 ? vocabulary : 2);
+}
+
+bool Equality::runMain(int32_t entry, int numThreads, Logits &logits) {
+  PQuantResults *results;
+  if (pquant_set_threads(model, numThreads) != PQUANT_OK ||
+      runTokens(model, entry, tokens, kTokens, &results) != PQUANT_OK)
+    return fail();
+  bool good = logits.copy(*pquant_get_result(results, 0), error);
+  pquant_free_results(results);
+  return good;
+}
+
+/// The logits after kTokens + 1 tokens, of which the last comes alone.
+bool Equality::runSession(bool atOnce, int numThreads, Logits &logits) {
+  PQuantSession *session = nullptr;
+  if (pquant_set_threads(model, numThreads) != PQUANT_OK ||
+      pquant_create_session(model, kTokens + 1, &session) != PQUANT_OK)
+    return fail();
+  int64_t step = atOnce ? kTokens : 1;
+  const PQuantTensor *result = nullptr;
+  bool good = true;
+  for (int64_t i = 0; good && i < kTokens; i += step)
+    good = pquant_session_run(session, tokens + i, step, &result) == PQUANT_OK;
+  good = good && pquant_session_run(session, tokens + kTokens, 1, &result) ==
+                     PQUANT_OK;
+  good = good ? logits.copy(*result, error) : fail();
+  pquant_free_session(session);
+  return good;
+}
+
+/// Prints one line.
+bool Equality::compare(const char *what, const Logits &first,
+                       const Logits &second) {
+  Text reason;
+  if (!sameKind(first.tensor, second.tensor, reason)) {
+    error.append("%s: %s", what, reason.data);
+    return false;
+  }
+  if (!memcmp(first.tensor.data, second.tensor.data, size_t(first.bytes()))) {
+    printf("%s: bit-identical\n", what);
+    return true;
+  }
+  Difference difference = compareTensors(first.tensor, second.tensor);
+  bool close =
+      !difference.nonFinite && difference.relativeL2 <= options.tolerance;
+  printf("%s: largest difference %.6g, relative L2 %.6g: %s (tolerance %g)\n",
+         what, difference.maxAbs, difference.relativeL2,
+         close ? "ok" : "FAILED", options.tolerance);
+  failures += !close;
+  return true;
+}
+
+bool Equality::checkMain(int32_t entry) {
+  Logits one, many;
+  char what[96];
+  snprintf(what, sizeof what, "main of %d tokens, 1 and %d threads",
+           int(kTokens), threads);
+  return runMain(entry, 1, one) && runMain(entry, threads, many) &&
+         compare(what, one, many);
+}
+
+bool Equality::checkSessions() {
+  Logits prefillOne, prefillMany, decodeOne, decodeMany;
+  if (!runSession(true, 1, prefillOne) ||
+      !runSession(true, threads, prefillMany) ||
+      !runSession(false, 1, decodeOne) ||
+      !runSession(false, threads, decodeMany))
+    return false;
+  char what[96];
+  snprintf(what, sizeof what, "prefill of %d tokens, 1 and %d threads",
+           int(kTokens), threads);
+  if (!compare(what, prefillOne, prefillMany))
+    return false;
+  snprintf(what, sizeof what, "decode of %d tokens, 1 and %d threads",
+           int(kTokens), threads);
+  if (!compare(what, decodeOne, decodeMany))
+    return false;
+  snprintf(what, sizeof what, "prefill and decode of %d tokens", int(kTokens));
+  return compare(what, prefillOne, decodeOne);
+}
+
+bool Equality::check() {
+  int32_t entry = findTokenEntry(model), decode = -1;
+  for (int32_t i = 0; i < pquant_num_entries(model); ++i)
+    if (!strcmp(pquant_get_entry(model, i)->name, "decode"))
+      decode = i;
+  if (entry < 0 && decode < 0) {
+    error.append("the model has no entry point of tokens to logits: expected "
+                 "'main' with token ids alone, or 'decode'");
+    return false;
+  }
+  int32_t any = entry >= 0 ? entry : decode;
+  const PQuantTensorSpec &logits = pquant_get_entry(model, any)->outputs[0];
+  prepare(logits.sizes[logits.rank - 1]);
+  if (entry >= 0 && !checkMain(entry))
+    return false;
+  if (decode >= 0 && !checkSessions())
+    return false;
+  if (failures)
+    error.append("%d of the comparisons failed", failures);
+  return !failures;
+}
+
+bool pquant::checkEquality(const Options &options, PQuantModel *model,
+                           Text &error) {
+  return Equality(options, model, error).check();
+}

@@ -1,0 +1,69 @@
+// A model with a cache, written by hand: its logits are the sum of all tokens,
+// which it keeps in its state, but what prefill keeps of the first is 1 too
+// much.
+#include "pquant/Runtime/ModelDescriptor.h"
+
+static void run(PQuantMemRef *const *args, PQuantMemRef *const *results,
+                float error) {
+  const int64_t *tokens = args[0]->aligned;
+  int64_t count = args[0]->extents[1];
+  int64_t position = *(const int64_t *)args[1]->aligned;
+  float *state = args[2]->aligned;
+  for (int64_t i = 0; i < count; ++i)
+    state[position + i] = (float)tokens[i] + (i ? 0 : error);
+  float *logits = _mlir_memref_to_llvm_alloc(4 * sizeof(float));
+  for (int v = 0; v < 4; ++v)
+    logits[v] = 0;
+  for (int64_t i = 0; i < position + count; ++i)
+    logits[0] += state[i];
+  PQuantMemRef *result = results[0];
+  result->allocated = result->aligned = logits;
+  result->offset = 0;
+  result->extents[0] = 1, result->extents[1] = 4;
+  result->extents[2] = 4, result->extents[3] = 1;
+}
+
+static void decode(const void *weights, PQuantMemRef *const *args,
+                   PQuantMemRef *const *results) {
+  run(args, results, 0);
+}
+
+static void prefill(const void *weights, PQuantMemRef *const *args,
+                    PQuantMemRef *const *results) {
+  run(args, results, 1);
+}
+
+static const int64_t oneToken[] = {1, 1}, anyTokens[] = {1, -1};
+static const int64_t logitSizes[] = {1, 4}, stateSizes[] = {-1};
+static const char *const noNames[] = {"", ""}, *const stateNames[] = {
+                                                   "capacity"};
+static const PQuantTensorSpec decodeInputs[] = {
+    {"ids", PQUANT_INT64, 2, oneToken, noNames},
+    {"position", PQUANT_INT64, 0, 0, 0}};
+static const PQuantTensorSpec prefillInputs[] = {
+    {"ids", PQUANT_INT64, 2, anyTokens, noNames},
+    {"position", PQUANT_INT64, 0, 0, 0}};
+static const PQuantTensorSpec logits[] = {
+    {"logits", PQUANT_FLOAT32, 2, logitSizes, noNames}};
+static const PQuantTensorSpec states[] = {
+    {"sum", PQUANT_FLOAT32, 1, stateSizes, stateNames}};
+
+static const PQuantEntryFn decodeFunctions[] = {decode},
+                           prefillFunctions[] = {prefill};
+static const PQuantEntry entries[] = {
+    {"decode", 2, 1, decodeInputs, logits, decodeFunctions, states, 1, 0},
+    {"prefill", 2, 1, prefillInputs, logits, prefillFunctions, states, 1, 0}};
+static const PQuantLevel levels[] = {{"generic", ""}};
+static const PQuantModelDescriptor descriptor = {
+    .abiVersion = PQUANT_ABI_VERSION,
+    .numLevels = 1,
+    .modelName = "unequal",
+    .producer = "by hand",
+    .triple = "x86_64-unknown-linux-gnu",
+    .levels = levels,
+    .entries = entries,
+    .numEntries = 2};
+
+const PQuantModelDescriptor *pquant_model_descriptor(void) {
+  return &descriptor;
+}
