@@ -41,8 +41,12 @@ static constexpr int64_t kTileBytes = kTileRows * kTileColumns;
 /// blocks. A power of two.
 static constexpr int64_t kChunkSteps = 8;
 static constexpr int64_t kPanelBytes = kChunkSteps * kTileBytes;
-/// Rows whose sums a thread keeps: 64 KB for two blocks.
-static constexpr int64_t kRowPanel = 512;
+/// Rows that a thread takes together: at least and at most (the sums of two
+/// blocks are 64 KB then), and the bytes that their packed activations may have
+/// to stay in a second-level cache of 2 MB.
+static constexpr int64_t kLeastRows = 64;
+static constexpr int64_t kMostRows = 512;
+static constexpr int64_t kRowBytes = 768 << 10;
 /// Steps that are expanded before the first is used.
 static constexpr int64_t kLead = 3;
 /// Multiplications that make a range worth a thread.
@@ -75,6 +79,10 @@ private:
   Type type;
 };
 } // namespace
+
+static Value ceilDiv(KernelBuilder &b, Value value, Value by) {
+  return b.div(b.add(value, b.sub(by, b.index(1))), by);
+}
 
 static Value toI64(KernelBuilder &b, Value index) {
   return arith::IndexCastOp::create(b, b.getI64Type(), index);
@@ -138,8 +146,8 @@ class TileGemm {
 public:
   TileGemm(KernelBuilder &b, const LinearArgs &args, const TilePlan &plan,
            Value prepared);
-  /// All rows of `count` (1 or 2) blocks of outputs.
-  void emitBlocks(int64_t count, Value block);
+  /// `count` (1 or 2) blocks of outputs of a panel of rows.
+  void emitBlocks(int64_t count, Value block, Value firstRow, Value rows);
 
 private:
   void emitChunk(Value firstRow, Value rows, Value from);
@@ -172,7 +180,7 @@ private:
 TileGemm::TileGemm(KernelBuilder &b, const LinearArgs &args,
                    const TilePlan &plan, Value prepared)
     : b(b), tiles(b), args(args), plan(plan) {
-  sums = b.stackBuffer({2 * kRowPanel, kBlockRows}, b.getI32Type());
+  sums = b.stackBuffer({2 * kMostRows, kBlockRows}, b.getI32Type());
   if (plan.expand)
     panel = b.stackBuffer({2 * kPanelBytes}, b.getI8Type());
   rowsAt = tiles.address(prepared);
@@ -335,15 +343,24 @@ void TileGemm::emitChunk(Value firstRow, Value rows, Value from) {
   });
 }
 
-void TileGemm::emitBlocks(int64_t count, Value first) {
+void TileGemm::emitBlocks(int64_t count, Value first, Value firstRow,
+                          Value rows) {
   blocks = count;
   block = first;
-  b.forLoop(b.index(0), args.rows, kRowPanel, [&](Value firstRow) {
-    Value rows = b.min(b.index(kRowPanel), b.sub(args.rows, firstRow));
-    Value chunks = b.div(b.add(args.columns, b.sub(chunk, b.index(1))), chunk);
-    b.forLoop(b.index(0), chunks, 1,
-              [&](Value i) { emitChunk(firstRow, rows, b.mul(i, chunk)); });
-  });
+  b.forLoop(b.index(0), ceilDiv(b, args.columns, chunk), 1,
+            [&](Value i) { emitChunk(firstRow, rows, b.mul(i, chunk)); });
+}
+
+/// The rows of a panel, a multiple of 32: panels are alike and no larger than
+/// the constants above say.
+static Value emitPanelRows(KernelBuilder &b, const LinearArgs &args) {
+  constexpr int64_t pair = 2 * kTileRows;
+  Value fitting =
+      b.mul(b.div(b.index(kRowBytes), b.mul(args.columns, pair)), pair);
+  Value most = b.min(b.max(fitting, b.index(kLeastRows)), b.index(kMostRows));
+  Value rows = b.max(args.rows, b.index(1));
+  Value each = ceilDiv(b, rows, ceilDiv(b, rows, most));
+  return b.mul(b.ceilDiv(each, pair), pair);
 }
 
 /// Packs the activations of rows from 16 * `tile` on; rows of the last tile
@@ -384,11 +401,17 @@ static void emitTileGemm(KernelBuilder &b, const LinearArgs &args,
   // Shares are pairs of blocks, so that only the last may be a single one.
   Value products = b.mul(b.mul(args.columns, args.rows), 2 * kBlockRows);
   Value grain = b.add(b.div(b.index(kGrainProducts), products), 1);
+  Value panelRows = emitPanelRows(b, args);
   b.parallel(b.ceilDiv(args.blocks, 2), grain, [&](Value begin, Value end) {
     TileGemm gemm(b, args, plan, prepared);
-    b.forEachTile(
-        b.mul(begin, 2), b.min(b.mul(end, 2), args.blocks), {2, 1},
-        [&](int64_t count, Value block) { gemm.emitBlocks(count, block); });
+    b.forLoop(b.index(0), ceilDiv(b, args.rows, panelRows), 1, [&](Value i) {
+      Value firstRow = b.mul(i, panelRows);
+      Value rows = b.min(panelRows, b.sub(args.rows, firstRow));
+      b.forEachTile(b.mul(begin, 2), b.min(b.mul(end, 2), args.blocks), {2, 1},
+                    [&](int64_t count, Value block) {
+                      gemm.emitBlocks(count, block, firstRow, rows);
+                    });
+    });
   });
   b.free(prepared);
 }
