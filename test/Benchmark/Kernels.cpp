@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Matrix-vector kernels read their weights cold: each call takes the next of
-// copies that fill 420 MB of huge pages. Calls alternate with a plain read of
-// as many bytes in eight streams per thread, and the figure that counts is the
+// Kernels read their weights cold: each call takes the next of copies that fill
+// 420 MB of huge pages. Matrix-vector kernels alternate with a plain read of as
+// many bytes in eight streams per thread, and the figure that counts is the
 // median of the ratios of the two ("of_roof"), which a noisy machine disturbs
 // least. Matrix-matrix kernels (32, 128 and 512 rows) alternate with as many
 // multiplications by the level's instruction on registers alone (tdpbssd,
@@ -345,15 +345,17 @@ static void runPeak(Peak peak, int64_t products) {
 template <typename Kernel>
 static void runMatrix(benchmark::State &state, Kernel kernel, Peak peak,
                       int64_t rows, int64_t outputs, int64_t columns,
-                      int threads) {
+                      size_t bytes, int threads) {
   numThreads = threads;
   Operands operands(rows, outputs, columns);
   int64_t products = rows * outputs * columns;
+  size_t copies = kColdBytes / bytes, next = 0;
+  auto advance = [&] { return getPool() + (next++ % copies) * bytes; };
   std::vector<double> times, peakTimes, ratios;
-  operands.run(kernel, getPool());
+  operands.run(kernel, advance());
   for (auto _ : state) {
     double start = now();
-    operands.run(kernel, getPool());
+    operands.run(kernel, advance());
     double middle = now();
     times.push_back(middle - start);
     state.SetIterationTime(times.back());
@@ -430,12 +432,14 @@ static void registerMatrix(const Level &level, int threads) {
       int64_t n = shape[0], k = shape[1];
       add(getName(("binary" + suffix).c_str(), level, n, k, threads),
           [=](benchmark::State &state) {
-            runMatrix(state, level.binary, level.peak, rows, n, k, threads);
+            runMatrix(state, level.binary, level.peak, rows, n, k, n * k / 8,
+                      threads);
           });
     }
     add(getName(("int8" + suffix).c_str(), level, 512, 2048, threads),
         [=](benchmark::State &state) {
-          runMatrix(state, level.int8, level.peak, rows, 512, 2048, threads);
+          runMatrix(state, level.int8, level.peak, rows, 512, 2048, 512 * 2048,
+                    threads);
         });
   }
 }

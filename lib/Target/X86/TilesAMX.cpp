@@ -191,13 +191,20 @@ TileGemm::TileGemm(KernelBuilder &b, const LinearArgs &args,
   chunk = b.select(few, args.columns, b.index(kChunkSteps * kTileColumns));
 }
 
-/// Expands line `line` (of two for each block) of a step.
+/// Expands line `line` (of two for each block) of a step, and prefetches the
+/// one that is a chunk ahead: where the columns end, in the next pair of
+/// blocks.
 void TileGemm::emitLine(Value step, int64_t line) {
   int64_t j = line / 2, half = line % 2;
   Value column = b.add(k0, b.mul(step, kTileColumns));
   Value from = b.mul(
       b.add(b.mul(b.add(block, j), args.columns), b.add(column, 32 * half)), 2);
-  b.prefetch(args.weight, b.add(from, x86::kPrefetchBytes));
+  Value ahead = b.add(column, kChunkSteps * kTileColumns);
+  Value skipped =
+      b.select(b.compare(arith::CmpIPredicate::sge, ahead, args.columns),
+               args.columns, b.index(0));
+  b.prefetch(args.weight,
+             b.add(from, b.mul(b.add(skipped, kChunkSteps * kTileColumns), 2)));
   x86::emitExpandedLine(
       b, b.loadBytes(args.weight, from, b.veci(32, 16)), panel,
       b.add(inPanel(step), j * kPanelBytes + half * kTileBytes / 2));
