@@ -56,10 +56,10 @@ func.func @madd(%q: memref<?x?xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: me
   return
 }
 
-// 2 x 2 tiles; the two that expand the next weights (four lines of eight bits each) store them on the stack. No tile is
-// stored or loaded beside: all eight tile registers are enough.
+// 2 x 2 tiles; where they expand the next weights, four lines of eight bits each. No tile is stored in a loop: the eight
+// tile registers are enough.
 // AMX: pqk_binary_linear_amx_parallel_{{.*}}: tdpbsud=4 tdpbssd=0 tileloadd=4 tilestored=0 vpandq=32
-// AMX: pqk_int8_linear_amx_parallel_{{.*}}: tdpbsud=0 tdpbssd=4 tileloadd=4 tilestored=0 vpandq=0 stack=0
+// AMX: pqk_int8_linear_amx_parallel_{{.*}}: tdpbsud=0 tdpbssd=4 tileloadd=4 tilestored=0 vpandq=0
 // TILES-NOT: tilestored={{[1-9]}}
 func.func @tiles(%q: memref<?x?xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<?xi8>, %ws: memref<?xf32>,
                  %y: memref<?x?xf32>) attributes {pquant.level = #amx} {
