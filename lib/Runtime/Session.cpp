@@ -21,6 +21,11 @@
 
 using namespace pquant;
 
+/// Tokens that one run of 'prefill' takes at most: enough for every linear to
+/// be at its fastest, few enough that the memory for activations does not grow
+/// with the prompt.
+static constexpr int64_t kPrefillTokens = 512;
+
 struct PQuantSession {
   PQuantModel *model;
   const PQuantEntry *prefill; ///< null when the model has none
@@ -211,14 +216,16 @@ static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
   if (isNarrow && !narrowed)
     return setError(PQUANT_OUT_OF_MEMORY, "out of memory: %" PRId64 " tokens",
                     count);
-  int64_t step = &entry == session.prefill ? count : 1,
-          before = session.position;
+  int64_t most = &entry == session.prefill ? kPrefillTokens : 1,
+          before = session.position, step;
   PQuantStatus status = PQUANT_OK;
-  for (int64_t i = 0; i < count && status == PQUANT_OK; i += step)
+  for (int64_t i = 0; i < count && status == PQUANT_OK; i += step) {
+    step = count - i < most ? count - i : most;
     status = runStep(session, entry,
                      isNarrow ? static_cast<const void *>(narrowed + i)
                               : static_cast<const void *>(tokens + i),
                      step);
+  }
   free(narrowed);
   if (status != PQUANT_OK)
     session.position = before;

@@ -5,11 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Matrix-vector kernels read their weights cold: each call takes the next of
-// copies that fill 420 MB of huge pages. Calls alternate with a plain read of
-// as many bytes in eight streams per thread, and the figure that counts is the
+// Kernels read their weights cold: each call takes the next of copies that fill
+// 420 MB of huge pages. Matrix-vector kernels alternate with a plain read of as
+// many bytes in eight streams per thread, and the figure that counts is the
 // median of the ratios of the two ("of_roof"), which a noisy machine disturbs
-// least. Matrix-matrix kernels (128 rows) report operations a second.
+// least. Matrix-matrix kernels (32, 128 and 512 rows) alternate with as many
+// multiplications by the level's instruction on registers alone (tdpbssd,
+// vpdpbusd), one after another without a load: "of_peak" is the median ratio.
 //
 // The kernels are compiled in the build from
 // test/Integration/X86/Inputs/kernels.mlir; this file stands in for the
@@ -26,7 +28,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <immintrin.h>
 #include <string>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <vector>
 
 //===----------------------------------------------------------------------===//
@@ -111,30 +118,75 @@ DECLARE_LEVEL(generic)
 DECLARE_LEVEL(avx2)
 DECLARE_LEVEL(avx512)
 DECLARE_LEVEL(avx512vbmi)
+DECLARE_LEVEL(amx)
 
 namespace {
+/// Does `products` multiplications on registers, or about as many.
+using Peak = void (*)(int64_t products);
+
 struct Level {
   const char *name;
   bool supported;
+  Peak peak; ///< null where none is measured
   BinaryKernel binary;
   Int8Kernel int8;
   QuantizeKernel quantize;
 };
 } // namespace
 
+__attribute__((target("amx-int8,amx-tile"))) static void
+peakTiles(int64_t products) {
+  struct alignas(64) {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } config;
+  _tile_loadconfig(&config);
+  // Some CPUs multiply zeros faster.
+  alignas(64) int8_t ones[1024];
+  std::memset(ones, 1, sizeof(ones));
+  _tile_loadd(4, ones, 64);
+  _tile_loadd(5, ones, 64);
+  _tile_loadd(6, ones, 64);
+  _tile_loadd(7, ones, 64);
+  for (int64_t i = 0; i < products; i += 4 * 16 * 16 * 64) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  _tile_release();
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static void
+peakVectors(int64_t products) {
+  __m512i sums[16] = {}, x = _mm512_set1_epi32(1);
+  for (int64_t i = 0; i < products; i += 16 * 64) {
+    for (__m512i &sum : sums)
+      sum = _mm512_dpbusd_epi32(sum, x, x);
+    // Keeps the sums in registers and the loop from being folded.
+    for (__m512i &sum : sums)
+      asm volatile("" : "+v"(sum));
+  }
+}
+
 static std::vector<Level> getLevels() {
   bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   bool vnni = __builtin_cpu_supports("avx512vnni") &&
               __builtin_cpu_supports("avx512bw");
   bool vbmi = vnni && __builtin_cpu_supports("avx512vbmi");
-#define LEVEL(NAME, SUPPORTED)                                                 \
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  bool amx = vbmi && __builtin_cpu_supports("amx-int8") &&
+             syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+#define LEVEL(NAME, SUPPORTED, PEAK)                                           \
   Level {                                                                      \
-    #NAME, SUPPORTED, _mlir_ciface_pqk_binary_linear_##NAME,                   \
+    #NAME, SUPPORTED, PEAK, _mlir_ciface_pqk_binary_linear_##NAME,             \
         _mlir_ciface_pqk_int8_linear_##NAME,                                   \
         _mlir_ciface_pqk_quantize_mul_recip_##NAME                             \
   }
-  return {LEVEL(generic, true), LEVEL(avx2, avx2), LEVEL(avx512, vnni),
-          LEVEL(avx512vbmi, vbmi)};
+  return {LEVEL(generic, true, nullptr), LEVEL(avx2, avx2, nullptr),
+          LEVEL(avx512, vnni, peakVectors),
+          LEVEL(avx512vbmi, vbmi, peakVectors), LEVEL(amx, amx, peakTiles)};
 }
 
 //===----------------------------------------------------------------------===//
@@ -236,24 +288,47 @@ static void runCold(benchmark::State &state, Kernel kernel, int64_t outputs,
   state.counters["median_us"] = median(kernelTimes) * 1e6;
 }
 
+static void runPeak(Peak peak, int64_t products) {
+  pquant_rt_parallel_for(
+      [](void *peak, int64_t begin, int64_t end) {
+        reinterpret_cast<Peak>(peak)(end - begin);
+      },
+      reinterpret_cast<void *>(peak), products, 1);
+}
+
 template <typename Kernel>
-static void runMatrix(benchmark::State &state, Kernel kernel, int64_t outputs,
-                      int64_t columns, int threads) {
+static void runMatrix(benchmark::State &state, Kernel kernel, Peak peak,
+                      int64_t rows, int64_t outputs, int64_t columns,
+                      size_t bytes, int threads) {
   numThreads = threads;
-  Operands operands(128, outputs, columns);
-  std::vector<double> times;
-  operands.run(kernel, getPool());
+  Operands operands(rows, outputs, columns);
+  int64_t products = rows * outputs * columns;
+  size_t copies = kColdBytes / bytes, next = 0;
+  auto advance = [&] { return getPool() + (next++ % copies) * bytes; };
+  std::vector<double> times, peakTimes, ratios;
+  operands.run(kernel, advance());
   for (auto _ : state) {
     double start = now();
-    operands.run(kernel, getPool());
-    times.push_back(now() - start);
+    operands.run(kernel, advance());
+    double middle = now();
+    times.push_back(middle - start);
     state.SetIterationTime(times.back());
+    if (!peak)
+      continue;
+    runPeak(peak, products);
+    peakTimes.push_back(now() - middle);
+    ratios.push_back(peakTimes.back() / times.back());
   }
-  state.counters["Tops"] =
-      2e-12 * operands.rows * outputs * columns / median(times);
+  double best = *std::min_element(times.begin(), times.end());
+  state.counters["Tops"] = 2e-12 * products / median(times);
   state.counters["median_us"] = median(times) * 1e6;
-  state.counters["best_us"] =
-      *std::min_element(times.begin(), times.end()) * 1e6;
+  state.counters["best_us"] = best * 1e6;
+  if (!peak)
+    return;
+  state.counters["peak_Tops"] = 2e-12 * products / median(peakTimes);
+  state.counters["of_peak"] = median(ratios);
+  state.counters["best_of_peak"] =
+      *std::min_element(peakTimes.begin(), peakTimes.end()) / best;
 }
 
 static void runQuantize(benchmark::State &state, QuantizeKernel kernel,
@@ -279,38 +354,54 @@ static std::string getName(const char *kind, const Level &level,
          "x" + std::to_string(columns) + "/threads:" + std::to_string(threads);
 }
 
-static void registerLevel(const Level &level) {
+/// Adds a benchmark that measures its time itself.
+static void add(const std::string &name,
+                std::function<void(benchmark::State &)> run) {
+  benchmark::RegisterBenchmark(name.c_str(), std::move(run))->UseManualTime();
+}
+
+static void registerVector(const Level &level, int threads) {
   static constexpr int64_t shapes[][2] = {
       {4096, 11008}, {11008, 4096}, {2048, 2048}, {5504, 2048}};
-  for (int threads : {1, 2}) {
+  for (const int64_t *shape : shapes) {
+    int64_t n = shape[0], k = shape[1];
+    add(getName("binary_gemv_cold", level, n, k, threads),
+        [=](benchmark::State &state) {
+          runCold(state, level.binary, n, k, n * k / 8, threads);
+        });
+  }
+  add(getName("int8_gemv_cold", level, 512, 4096, threads),
+      [=](benchmark::State &state) {
+        runCold(state, level.int8, 512, 4096, size_t(512) * 4096, threads);
+      });
+}
+
+static void registerMatrix(const Level &level, int threads) {
+  static constexpr int64_t shapes[][2] = {{2048, 2048},  {5504, 2048},
+                                          {2048, 5504},  {4096, 4096},
+                                          {11008, 4096}, {4096, 11008}};
+  for (int64_t rows : {32, 128, 512}) {
+    std::string suffix = "_gemm_" + std::to_string(rows);
     for (const int64_t *shape : shapes) {
       int64_t n = shape[0], k = shape[1];
-      size_t bytes = n * k / 8;
-      benchmark::RegisterBenchmark(
-          getName("binary_gemv_cold", level, n, k, threads).c_str(),
+      add(getName(("binary" + suffix).c_str(), level, n, k, threads),
           [=](benchmark::State &state) {
-            runCold(state, level.binary, n, k, bytes, threads);
-          })
-          ->UseManualTime();
+            runMatrix(state, level.binary, level.peak, rows, n, k, n * k / 8,
+                      threads);
+          });
     }
-    benchmark::RegisterBenchmark(
-        getName("int8_gemv_cold", level, 512, 4096, threads).c_str(),
+    add(getName(("int8" + suffix).c_str(), level, 512, 2048, threads),
         [=](benchmark::State &state) {
-          runCold(state, level.int8, 512, 4096, size_t(512) * 4096, threads);
-        })
-        ->UseManualTime();
-    benchmark::RegisterBenchmark(
-        getName("binary_gemm_128", level, 2048, 2048, threads).c_str(),
-        [=](benchmark::State &state) {
-          runMatrix(state, level.binary, 2048, 2048, threads);
-        })
-        ->UseManualTime();
-    benchmark::RegisterBenchmark(
-        getName("int8_gemm_128", level, 512, 2048, threads).c_str(),
-        [=](benchmark::State &state) {
-          runMatrix(state, level.int8, 512, 2048, threads);
-        })
-        ->UseManualTime();
+          runMatrix(state, level.int8, level.peak, rows, 512, 2048, 512 * 2048,
+                    threads);
+        });
+  }
+}
+
+static void registerLevel(const Level &level) {
+  for (int threads : {1, 2}) {
+    registerVector(level, threads);
+    registerMatrix(level, threads);
   }
   benchmark::RegisterBenchmark(
       (std::string("quantize/") + level.name + "/4096").c_str(),

@@ -84,7 +84,7 @@ public:
   /// The integer of `bits` bits at an address of i8 memory, in every lane.
   Value broadcastWord(Value memref, ValueRange indices, unsigned bits,
                       int64_t lanes);
-  void prefetch(Value memref, ValueRange indices);
+  void prefetch(Value memref, ValueRange indices, bool isWrite = false);
   /// Scratch on the stack, of static size.
   Value stackBuffer(ArrayRef<int64_t> shape, Type element);
   /// Scratch on the heap, 64-byte aligned; `free` it in the same block.

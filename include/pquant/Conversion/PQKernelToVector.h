@@ -114,6 +114,12 @@ enum class Correction {
 void emitEpilogue(KernelBuilder &b, const LinearArgs &args, Correction fix,
                   Value m, Value block, Value acc);
 
+/// The same for rows [firstRow, firstRow + rows) of a block; `getSum` gives the
+/// int32 result of a row counted from `firstRow`.
+void emitEpilogueRows(KernelBuilder &b, const LinearArgs &args, Correction fix,
+                      Value firstRow, Value rows, Value block,
+                      function_ref<Value(Value row)> getSum);
+
 /// How a matrix-vector kernel works on one row. `scratchBytes` and `prepare`
 /// are null for kernels that need none.
 struct GemvPlan {

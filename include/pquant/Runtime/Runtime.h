@@ -175,9 +175,10 @@ PQUANT_API void pquant_free_session(PQuantSession *session);
 
 /// Appends `count` tokens (1 or more) and computes the logits of the one that
 /// follows them: float32 [1, vocabulary], valid until the next call on this
-/// session. One token runs 'decode', several run 'prefill' (or, where there is
-/// none, 'decode' for each). PQUANT_INVALID_ARGUMENT when a token is negative
-/// or beyond the model's type. A run that fails leaves the sequence as it was.
+/// session. One token runs 'decode', several run 'prefill', 512 at a time (or,
+/// where there is none, 'decode' for each). PQUANT_INVALID_ARGUMENT when a
+/// token is negative or beyond the model's type. A run that fails leaves the
+/// sequence as it was.
 PQUANT_API PQuantStatus pquant_session_run(PQuantSession *session,
                                            const int64_t *tokens, int64_t count,
                                            const PQuantTensor **logits);

@@ -28,7 +28,7 @@ void registerX86Target(mlir::DialectRegistry &registry);
 namespace x86 {
 
 /// The levels that one artifact holds by default, weakest first: `generic`
-/// (x86-64-v2), `avx2`, `avx512`, `avx512vbmi`.
+/// (x86-64-v2), `avx2`, `avx512`, `avx512vbmi`, `amx`.
 SmallVector<LevelAttr> getLevels(MLIRContext *context);
 
 /// The target of a triple with all levels or, when `only` is not empty, with

@@ -24,6 +24,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
 
 namespace pquant {
 #define GEN_PASS_DEF_LINALGTOLOOPSPASS
@@ -105,16 +106,30 @@ static Value innerWork(OpBuilder &builder, Location loc, Operation *root,
   return work;
 }
 
-/// scf.parallel over d1, .., dn -> pqk.parallel over d1 * .. * d(n-1) with an
-/// scf.for over dn; over d1 alone when n is 1. Steps are 1 and lower bounds 0,
-/// as linalg makes them.
+/// How many of a loop's dimensions threads share: all but the last, which is
+/// left for vectors. A reduction has another loop for them inside, so that it
+/// can share the last dimension too, and does when the others are 1.
+static size_t countShared(scf::ParallelOp op) {
+  ValueRange outer = op.getUpperBound().drop_back();
+  bool reduces = llvm::any_of(*op.getBody(), [](Operation &inner) {
+    return isa<LoopLikeOpInterface>(inner);
+  });
+  bool onlyLast = llvm::all_of(
+      outer, [](Value size) { return matchPattern(size, m_One()); });
+  return outer.empty() || (reduces && onlyLast) ? outer.size() + 1
+                                                : outer.size();
+}
+
+/// scf.parallel over d1, .., dn -> pqk.parallel over the product of the shared
+/// dimensions, with an scf.for over dn where that is not among them. Steps are
+/// 1 and lower bounds 0, as linalg makes them.
 static void shareOut(scf::ParallelOp op, int64_t grainWork) {
   OpBuilder builder(op);
   Location loc = op.getLoc();
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
   Value one = arith::ConstantIndexOp::create(builder, loc, 1);
   SmallVector<Value> sizes(op.getUpperBound());
-  size_t shared = sizes.size() == 1 ? 1 : sizes.size() - 1;
+  size_t shared = countShared(op);
   Value count = one, work = one;
   for (size_t i = 0; i < sizes.size(); ++i) {
     Value &product = i < shared ? count : work;

@@ -191,8 +191,8 @@ Value KernelBuilder::broadcastWord(Value memref, ValueRange indices,
   Value word = loadBytes(memref, indices, veci(1, bits));
   return splat(vector::ExtractOp::create(*this, word, 0), lanes);
 }
-void KernelBuilder::prefetch(Value memref, ValueRange indices) {
-  memref::PrefetchOp::create(*this, memref, indices, /*isWrite=*/false,
+void KernelBuilder::prefetch(Value memref, ValueRange indices, bool isWrite) {
+  memref::PrefetchOp::create(*this, memref, indices, isWrite,
                              /*localityHint=*/3, /*isDataCache=*/true);
 }
 Value KernelBuilder::stackBuffer(ArrayRef<int64_t> shape, Type element) {

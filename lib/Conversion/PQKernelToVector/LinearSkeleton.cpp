@@ -75,51 +75,80 @@ struct Lanes {
 };
 } // namespace
 
-/// The exact dot products from a kernel's accumulator.
-static Value applyCorrection(KernelBuilder &b, const LinearArgs &args,
-                             Correction fix, Value m, Value n, Value acc,
-                             Lanes lanes) {
-  switch (fix) {
-  case Correction::None:
-    return acc;
-  case Correction::PlusSum:
-    return b.sub(b.add(acc, acc), b.splat(b.load(args.sum, m), kBlockRows));
-  case Correction::Biased: {
-    Value sums = lanes.load(args.rowSum, n, b.veci(kBlockRows, 32));
-    return b.sub(acc, b.shiftLeft(sums, 7));
-  }
-  }
-  llvm_unreachable("unknown correction");
+namespace {
+/// What the results of one block of outputs are made with, loaded once for all
+/// rows.
+struct BlockEpilogue {
+  BlockEpilogue(KernelBuilder &b, const LinearArgs &args, Correction fix,
+                Value n, Lanes lanes);
+  void apply(Value m, Value acc);
+
+private:
+  KernelBuilder &b;
+  const LinearArgs &args;
+  Correction fix;
+  Value n;
+  Lanes lanes;
+  Value weightScale; ///< null where there is none
+  Value bias;        ///< what Correction::Biased takes off
+};
+} // namespace
+
+BlockEpilogue::BlockEpilogue(KernelBuilder &b, const LinearArgs &args,
+                             Correction fix, Value n, Lanes lanes)
+    : b(b), args(args), fix(fix), n(n), lanes(lanes) {
+  if (args.weightScale)
+    weightScale = lanes.load(args.weightScale, n, b.vecf(kBlockRows));
+  if (fix == Correction::Biased)
+    bias = b.shiftLeft(lanes.load(args.rowSum, n, b.veci(kBlockRows, 32)), 7);
+}
+
+void BlockEpilogue::apply(Value m, Value acc) {
+  VectorType floats = b.vecf(kBlockRows);
+  if (fix == Correction::PlusSum)
+    acc = b.sub(b.add(acc, acc), b.splat(b.load(args.sum, m), kBlockRows));
+  if (fix == Correction::Biased)
+    acc = b.sub(acc, bias);
+  Value result = acc;
+  if (weightScale)
+    result =
+        b.mul(arith::SIToFPOp::create(b, floats, acc),
+              b.mul(b.splat(b.load(args.scale, m), kBlockRows), weightScale));
+  if (args.accumulate)
+    result = b.add(lanes.load(args.output, {m, n}, floats), result);
+  lanes.store(result, args.output, {m, n});
 }
 
 /// Emits `body` for a full block and, where N ends inside it, for the rest.
-static void emitRagged(KernelBuilder &b, const LinearArgs &args, Value block,
-                       llvm::function_ref<void(Value, Lanes)> body) {
+static void emitRagged(KernelBuilder &b, const LinearArgs &args, Correction fix,
+                       Value block,
+                       llvm::function_ref<void(BlockEpilogue &)> body) {
   Value n = b.mul(block, kBlockRows);
   Value left = b.sub(args.outputs, n);
   Value full = b.compare(arith::CmpIPredicate::sge, left, b.index(kBlockRows));
+  auto emit = [&](Value mask) {
+    BlockEpilogue epilogue(b, args, fix, n, {b, mask});
+    body(epilogue);
+  };
   b.ifElse(
-      full, [&] { body(n, {b, Value()}); },
-      [&] {
-        Value mask = b.maskOfFirst(left, kBlockRows);
-        body(n, {b, mask});
-      });
+      full, [&] { emit(Value()); },
+      [&] { emit(b.maskOfFirst(left, kBlockRows)); });
 }
 
 void pquant::emitEpilogue(KernelBuilder &b, const LinearArgs &args,
                           Correction fix, Value m, Value block, Value acc) {
-  VectorType floats = b.vecf(kBlockRows);
-  emitRagged(b, args, block, [&](Value n, Lanes lanes) {
-    Value result = acc;
-    if (args.weightScale) {
-      Value dot = applyCorrection(b, args, fix, m, n, acc, lanes);
-      Value scale = b.mul(b.splat(b.load(args.scale, m), kBlockRows),
-                          lanes.load(args.weightScale, n, floats));
-      result = b.mul(arith::SIToFPOp::create(b, floats, dot), scale);
-    }
-    if (args.accumulate)
-      result = b.add(lanes.load(args.output, {m, n}, floats), result);
-    lanes.store(result, args.output, {m, n});
+  emitRagged(b, args, fix, block,
+             [&](BlockEpilogue &epilogue) { epilogue.apply(m, acc); });
+}
+
+void pquant::emitEpilogueRows(KernelBuilder &b, const LinearArgs &args,
+                              Correction fix, Value firstRow, Value rows,
+                              Value block,
+                              llvm::function_ref<Value(Value)> getSum) {
+  emitRagged(b, args, fix, block, [&](BlockEpilogue &epilogue) {
+    b.forLoop(b.index(0), rows, 1, [&](Value row) {
+      epilogue.apply(b.add(firstRow, row), getSum(row));
+    });
   });
 }
 
@@ -211,13 +240,12 @@ static void emitGemmPanel(KernelBuilder &b, const LinearArgs &args,
     tile.width = b.min(b.index(plan.chunk), b.sub(args.columns, k0));
     emitGemmChunk(b, args, plan, tile, firstRow, rows, sums);
   });
-  b.forLoop(zero, rows, 1, [&](Value row) {
-    b.forLoop(zero, b.index(tile.blocks), 1, [&](Value j) {
-      Value line = b.add(b.mul(row, tile.blocks), j);
-      emitEpilogue(b, args, fix, b.add(firstRow, row), b.add(tile.block, j),
-                   b.loadVector(sums, {line, zero}, type));
-    });
-  });
+  for (int64_t j = 0; j < tile.blocks; ++j)
+    emitEpilogueRows(b, args, fix, firstRow, rows, b.add(tile.block, j),
+                     [&](Value row) {
+                       Value line = b.add(b.mul(row, tile.blocks), j);
+                       return b.loadVector(sums, {line, zero}, type);
+                     });
 }
 
 void pquant::emitGemm(KernelBuilder &b, const LinearArgs &args, Correction fix,

@@ -55,19 +55,21 @@ static Value loadLine(KernelBuilder &b, Value weight, Value at) {
 // Matrix-matrix: bits to bytes, then vpdpbusd
 //===----------------------------------------------------------------------===//
 
-/// Vector j of a line's panel holds bit j of each of its bytes, as 0 or 1.
+void x86::emitExpandedLine(KernelBuilder &b, Value line, Value to, Value at) {
+  Value ones = b.constant(lineType(b), 1);
+  for (int64_t j = 0; j < 8; ++j) {
+    Value bits = b.bitcast(b.shiftRightLogical(line, j), lineType(b));
+    b.storeVector(b.bitAnd(bits, ones), to, b.add(at, 64 * j));
+  }
+}
+
 static void emitPanel(KernelBuilder &b, const LinearArgs &args, Value block,
                       Value k0, Value width, Value panel, int64_t offset) {
   Value base = b.mul(b.add(b.mul(block, args.columns), k0), 2);
-  Value ones = b.constant(lineType(b), 1);
   b.forLoop(b.index(0), width, 32, [&](Value k) {
     Value line =
         b.loadBytes(args.weight, b.add(base, b.mul(k, 2)), b.veci(32, 16));
-    for (int64_t j = 0; j < 8; ++j) {
-      Value bits = b.bitcast(b.shiftRightLogical(line, j), lineType(b));
-      b.storeVector(b.bitAnd(bits, ones), panel,
-                    b.add(b.mul(k, 16), offset + 64 * j));
-    }
+    x86::emitExpandedLine(b, line, panel, b.add(b.mul(k, 16), offset));
   });
 }
 
@@ -278,22 +280,25 @@ static SmallVector<Value> emitLookupDot(KernelBuilder &b,
   return sums;
 }
 
+void x86::emitLookupGemv(KernelBuilder &b, const LinearArgs &args) {
+  GemvPlan plan;
+  plan.groups = {8, 1};
+  plan.blockBytes = 2;
+  plan.minimumGrain = 8;
+  plan.scratchBytes = [&](Value columns) { return b.mul(columns, 8); };
+  plan.prepare = [&](Value m, Value scratch) {
+    emitTables(b, args, m, scratch);
+  };
+  plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
+    return emitLookupDot(b, args, scratch, block, count);
+  };
+  emitGemv(b, args, Correction::PlusSum, plan);
+}
+
 void x86::emitBinaryLookup(KernelBuilder &b, const KernelSpec &spec,
                            ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
-  auto gemv = [&] {
-    GemvPlan plan;
-    plan.groups = {8, 1};
-    plan.blockBytes = 2;
-    plan.minimumGrain = 8;
-    plan.scratchBytes = [&](Value columns) { return b.mul(columns, 8); };
-    plan.prepare = [&](Value m, Value scratch) {
-      emitTables(b, args, m, scratch);
-    };
-    plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
-      return emitLookupDot(b, args, scratch, block, count);
-    };
-    emitGemv(b, args, Correction::PlusSum, plan);
-  };
-  emitByRows(b, args, gemv, [&] { emitBinaryGemm(b, args); });
+  emitByRows(
+      b, args, [&] { emitLookupGemv(b, args); },
+      [&] { emitBinaryGemm(b, args); });
 }

@@ -64,7 +64,7 @@ static SmallVector<Value> emitDot(KernelBuilder &b, const LinearArgs &args,
   return sums;
 }
 
-static void emitInt8Gemv(KernelBuilder &b, const LinearArgs &args) {
+void x86::emitVnniGemv(KernelBuilder &b, const LinearArgs &args) {
   GemvPlan plan;
   plan.groups = {8, 1};
   plan.blockBytes = 16;
@@ -113,5 +113,5 @@ void x86::emitInt8Vnni(KernelBuilder &b, const KernelSpec &spec,
                        ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
   emitByRows(
-      b, args, [&] { emitInt8Gemv(b, args); }, [&] { emitInt8Gemm(b, args); });
+      b, args, [&] { emitVnniGemv(b, args); }, [&] { emitInt8Gemm(b, args); });
 }

@@ -25,9 +25,11 @@ namespace pquant {
 
 SmallVector<KernelRow> x86::getKernels() {
   SmallVector<KernelRow> rows = {
+      {KernelKind::BinaryLinear, "amx-int8", emitBinaryTiles},
       {KernelKind::BinaryLinear, "avx512vbmi", emitBinaryLookup},
       {KernelKind::BinaryLinear, "avx512vnni", emitBinaryAnd},
       {KernelKind::BinaryLinear, "avx2", emitBinaryShuffle},
+      {KernelKind::Int8Linear, "amx-int8", emitInt8Tiles},
       {KernelKind::Int8Linear, "avx512vnni", emitInt8Vnni},
       {KernelKind::Int8Linear, "avx2", emitInt8Madd},
   };

@@ -24,6 +24,10 @@ static constexpr StringLiteral kAVX512 =
 static constexpr StringLiteral kAVX512VBMI =
     "avx2,fma,f16c,bmi,bmi2,movbe,lzcnt,"
     "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,avx512vbmi";
+static constexpr StringLiteral kAMX =
+    "avx2,fma,f16c,bmi,bmi2,movbe,lzcnt,"
+    "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,avx512vbmi,"
+    "amx-tile,amx-int8";
 
 SmallVector<LevelAttr> x86::getLevels(MLIRContext *context) {
   return {
@@ -33,6 +37,9 @@ SmallVector<LevelAttr> x86::getLevels(MLIRContext *context) {
                      512),
       LevelAttr::get(context, "avx512vbmi", "x86-64-v4",
                      "+avx512vnni,+avx512vbmi", kAVX512VBMI, 512),
+      LevelAttr::get(context, "amx", "x86-64-v4",
+                     "+avx512vnni,+avx512vbmi,+amx-tile,+amx-int8,+prfchw",
+                     kAMX, 512),
   };
 }
 

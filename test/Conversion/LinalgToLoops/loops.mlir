@@ -97,6 +97,29 @@ func.func @sum_of_rows(%x: memref<4x32xf32>, %y: memref<4xf32>) {
 
 // -----
 
+// Of a batch of one, a reduction shares the rows: its own loop is the one for
+// vectors.
+
+// CHECK-LABEL: func.func @sum_of_rows_of_one(
+// CHECK-SAME:    %[[X:[a-z0-9]+]]: memref<1x4x32xf32>, %[[Y:[a-z0-9]+]]: memref<1x4xf32>)
+// CHECK-DAG:     %[[C4:.+]] = arith.constant 4 : index
+// CHECK:         pqk.parallel (%[[BEGIN:.+]], %[[END:.+]]) in %[[C4]] grain
+// CHECK-NEXT:      scf.for %[[I:.+]] = %[[BEGIN]] to %[[END]]
+// CHECK:             scf.for %[[K:.+]] =
+// CHECK-NEXT:          memref.load %[[X]][%{{.+}}, %{{.+}}, %[[K]]]
+func.func @sum_of_rows_of_one(%x: memref<1x4x32xf32>, %y: memref<1x4xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(b, m, k) -> (b, m, k)>, affine_map<(b, m, k) -> (b, m)>],
+                  iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x : memref<1x4x32xf32>) outs(%y : memref<1x4xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %r = arith.addf %o, %a : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// -----
+
 // A sum of everything has no parallel loop.
 
 // CHECK-LABEL: func.func @sum_of_all(

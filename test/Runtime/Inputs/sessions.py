@@ -55,6 +55,23 @@ class SessionTest(unittest.TestCase):
                 self.check(session.run(self.ids[15:24]), 23)
                 self.assertEqual((session.position, session.capacity), (24, 24))
 
+    def test_long_prompt(self):
+        """A prompt longer than one run of 'prefill' takes, against the same in pieces and against the whole text."""
+        ids = np.random.default_rng(2).integers(0, 256, 1100)
+        empty = {s.name: np.zeros((1, 2, 0, 32), np.float32) for s in self.model.inputs[1:]}
+        want = self.model.run({"input_ids": ids[None], **empty})["logits"][0, -1]
+        session, pieces = self.model.session(1100), self.model.session(1100)
+        got = session.run(ids)
+        for i in range(0, 1100, 512):
+            last = pieces.run(ids[i : i + 512])
+        np.testing.assert_array_equal(got, last)
+        self.assertLess(np.linalg.norm(got - want) / np.linalg.norm(want), 5e-3)
+        self.assertEqual(session.position, 1100)
+        with self.assertRaisesRegex(RuntimeError, "indices in range"):
+            session.rewind()
+            session.run(np.append(ids[:1000], 256))
+        self.assertEqual(session.position, 0)
+
     def test_rewind(self):
         session = self.model.session(64)
         session.run(np.full(40, 7))

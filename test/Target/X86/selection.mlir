@@ -6,6 +6,7 @@
 // RUN: FileCheck %s --input-file=%t --check-prefix=AVX2
 // RUN: FileCheck %s --input-file=%t --check-prefix=AVX512
 // RUN: FileCheck %s --input-file=%t --check-prefix=VBMI
+// RUN: FileCheck %s --input-file=%t --check-prefix=AMX
 
 #generic = #pquant.level<"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>
 #avx2 = #pquant.level<"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma", vector_bits = 256>
@@ -13,6 +14,8 @@
                         vector_bits = 512>
 #vbmi = #pquant.level<"vbmi", cpu = "x86-64-v4", features = "+avx512vnni,+avx512vbmi",
                       requires = "avx2,fma,avx512vnni,avx512vbmi", vector_bits = 512>
+#amx = #pquant.level<"amx", cpu = "x86-64-v4", features = "+avx512vnni,+avx512vbmi,+amx-tile,+amx-int8",
+                     requires = "avx2,fma,avx512vnni,avx512vbmi,amx-tile,amx-int8", vector_bits = 512>
 
 // CHECK-LABEL: func.func @linears_generic
 // CHECK:         %[[Q:.+]] = memref.cast %{{.+}} : memref<4x128xi8> to memref<?x?xi8, strided<[?, 1], offset: ?>>
@@ -68,6 +71,22 @@ func.func @linears_vbmi(%x: memref<?x?xf32>, %q: memref<?x?xi8>, %s: memref<?xf3
   return
 }
 
+// CHECK-LABEL: func.func @linears_amx
+// CHECK:         call @pqk_binary_linear_amx(
+// CHECK:         call @pqk_int8_linear_amx(
+// CHECK:         call @pqk_expert_linear_amx(
+func.func @linears_amx(%q: memref<?x?xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<?xi8>, %ws: memref<?xf32>,
+                       %e: memref<?xi64>, %te: memref<?x?xi32>, %wse: memref<?x?xf32>, %y: memref<?x?xf32>)
+    attributes {pquant.level = #amx} {
+  pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<?x?xi8>, memref<?xf32>, memref<?xi32>, memref<?xi8>,
+                        memref<?xf32>) outs(%y : memref<?x?xf32>) {columns = 100 : i64}
+  pqk.int8_linear ins(%q, %s, %w, %t, %ws : memref<?x?xi8>, memref<?xf32>, memref<?xi8>, memref<?xi32>,
+                      memref<?xf32>) outs(%y : memref<?x?xf32>) {columns = 100 : i64}
+  pqk.expert_linear ins(%q, %s, %e, %w, %te, %wse : memref<?x?xi8>, memref<?xf32>, memref<?xi64>, memref<?xi8>,
+                        memref<?x?xi32>, memref<?x?xf32>) outs(%y : memref<?x?xf32>) {columns = 100 : i64}
+  return
+}
+
 // One function for each kernel and level, in the order of first use.
 // GENERIC-LABEL: func.func private @pqk_binary_linear_generic(
 // GENERIC-SAME:    passthrough = {{\[\[}}"target-cpu", "x86-64-v2"], ["prefer-vector-width", "128"],
@@ -90,3 +109,14 @@ func.func @linears_vbmi(%x: memref<?x?xf32>, %q: memref<?x?xi8>, %s: memref<?xf3
 
 // VBMI-LABEL:    func.func private @pqk_binary_linear_vbmi(
 // VBMI:            llvm.call_intrinsic "llvm.x86.avx512.permvar.qi.512"
+
+// Few rows as avx512vbmi does them, many on tiles: signed by unsigned bytes for bits, signed by signed for INT8.
+// AMX-LABEL:     func.func private @pqk_binary_linear_amx(
+// AMX-SAME:        ["target-features", "+avx512vnni,+avx512vbmi,+amx-tile,+amx-int8"]
+// AMX:             llvm.call_intrinsic "llvm.x86.avx512.permvar.qi.512"
+// AMX:             llvm.call_intrinsic "llvm.x86.tdpbsud.internal"
+// AMX-LABEL:     func.func private @pqk_int8_linear_amx(
+// AMX:             llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// AMX:             llvm.call_intrinsic "llvm.x86.tdpbssd.internal"
+// AMX-LABEL:     func.func private @pqk_expert_linear_amx(
+// AMX:             call @pqk_int8_linear_amx(

@@ -14,8 +14,10 @@ LEVELS = {
     "avx2": ["avx2", "fma"],
     "avx512": ["avx512f", "avx512bw", "avx512_vnni"],
     "avx512vbmi": ["avx512f", "avx512bw", "avx512_vnni", "avx512vbmi"],
+    "amx": ["avx512f", "avx512bw", "avx512_vnni", "avx512vbmi", "amx_tile", "amx_int8"],
 }
 ROWS = [0, 1, 2, 5, 13, 33]
+MANY_ROWS = [(70, 100, 300), (530, 33, 600)]
 SHAPES = [(1, 1), (16, 32), (17, 31), (40, 100), (129, 65), (144, 320), (128, 257), (300, 1000), (48, 11008)]
 
 
@@ -146,26 +148,26 @@ class Checker:
                         np.full(sum(memory.shape), 77, np.float32))
 
     def check_linear(self):
-        for n, k in SHAPES:
-            for m in ROWS:
-                for case in ["random", "low", "high"]:
-                    q, scale = self.activations(m, k, case)
-                    padded = pad(q, m, up(k, 64))
-                    weight_scale = self.rng.random(n, dtype=np.float32) + 0.1
-                    signs = np.where(self.rng.random((n, k)) < 0.5, -1, 1)
-                    w8 = self.rng.integers(-128, 128, (n, k)).astype(np.int8)
-                    if case != "random":
-                        signs[:] = 1 if m % 2 else -1
-                        w8[:] = -128 if case == "low" else 127
-                    # float64 holds these products exactly (below 2^53).
-                    q64 = q.astype(np.float64)
-                    want = (q64 @ signs.T.astype(np.float64)).astype(np.int64)
-                    total = q.sum(axis=1, dtype=np.int32)
-                    self.run_linear("binary_linear", want, scale, weight_scale, (m, n), padded, scale, total,
-                                    pack_d16(signs), weight_scale)
-                    want = (q64 @ w8.T.astype(np.float64)).astype(np.int64)
-                    self.run_linear("int8_linear", want, scale, weight_scale, (m, n), padded, scale, pack_i8(w8),
-                                    w8.sum(axis=1, dtype=np.int32), weight_scale)
+        cases = [(m, n, k) for n, k in SHAPES for m in ROWS] + MANY_ROWS
+        for m, n, k in cases:
+            for case in ["random", "low", "high"]:
+                q, scale = self.activations(m, k, case)
+                padded = pad(q, m, up(k, 64))
+                weight_scale = self.rng.random(n, dtype=np.float32) + 0.1
+                signs = np.where(self.rng.random((n, k)) < 0.5, -1, 1)
+                w8 = self.rng.integers(-128, 128, (n, k)).astype(np.int8)
+                if case != "random":
+                    signs[:] = 1 if m % 2 else -1
+                    w8[:] = -128 if case == "low" else 127
+                # float64 holds these products exactly (below 2^53).
+                q64 = q.astype(np.float64)
+                want = (q64 @ signs.T.astype(np.float64)).astype(np.int64)
+                total = q.sum(axis=1, dtype=np.int32)
+                self.run_linear("binary_linear", want, scale, weight_scale, (m, n), padded, scale, total,
+                                pack_d16(signs), weight_scale)
+                want = (q64 @ w8.T.astype(np.float64)).astype(np.int64)
+                self.run_linear("int8_linear", want, scale, weight_scale, (m, n), padded, scale, pack_i8(w8),
+                                w8.sum(axis=1, dtype=np.int32), weight_scale)
 
     def check_experts(self):
         for experts, n, k in [(1, 16, 64), (3, 20, 100), (8, 128, 256)]:
@@ -192,13 +194,19 @@ class Checker:
                 self.expect(f"float_linear {(m, n, k)}", y, x.astype(np.float64) @ w.T.astype(np.float64), exact=False)
 
 
+def request_tiles():
+    """Asks Linux for the permission to use AMX tiles; whether it gives it."""
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
+
+
 def main():
     np.seterr(all="ignore")
     flags = set(open("/proc/cpuinfo").read().split("flags")[1].split("\n")[0].split())
     library = ctypes.CDLL(sys.argv[1])
     failures = 0
     for level in sys.argv[2:] or LEVELS:
-        if not flags.issuperset(LEVELS[level]):
+        if not flags.issuperset(LEVELS[level]) or (level == "amx" and not request_tiles()):
             print(f"{level}: not on this CPU")
             continue
         checker = Checker(library, level)
