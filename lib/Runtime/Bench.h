@@ -15,6 +15,7 @@
 #ifndef PQUANT_LIB_RUNTIME_BENCH_H
 #define PQUANT_LIB_RUNTIME_BENCH_H
 
+#include "Clock.h"
 #include "Options.h"
 #include "Profile.h"
 #include "Statistics.h"

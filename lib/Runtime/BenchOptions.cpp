@@ -12,6 +12,7 @@
 #include "Bench.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <getopt.h>
 
@@ -54,6 +55,25 @@ static const option longOptions[] = {
     {nullptr, 0, nullptr, 0},
 };
 
+/// Reads a whole number of `least` to `most`; false with a message.
+static bool parseNumber(const BenchOptions &options, const char *flag,
+                        const char *text, long least, long most,
+                        long &value) {
+  char *end;
+  value = strtol(text, &end, 10);
+  if (end != text && !*end && value >= least && value <= most)
+    return true;
+  fprintf(stderr,
+          "%s: error: %s expected a number from %ld to %ld, but got '%s'\n",
+          options.program, flag, least, most, text);
+  return false;
+}
+
+static Parsed usageError(const BenchOptions &options, const char *message) {
+  fprintf(stderr, "%s: error: %s; see --help\n", options.program, message);
+  return Parsed::Error;
+}
+
 /// Reads numbers of `least` to `most`; with `least` 0, a 0 is no entry unless
 /// `keepsZero`.
 static bool parseList(const BenchOptions &options, const char *flag, long least,
@@ -64,7 +84,7 @@ static bool parseList(const BenchOptions &options, const char *flag, long least,
     size_t length = strcspn(rest, ",");
     snprintf(piece, sizeof piece, "%.*s", int(length), rest);
     long value;
-    if (!parseNumber(options.program, flag, piece, least, most, value))
+    if (!parseNumber(options, flag, piece, least, most, value))
       return false;
     if (list.count == NumberList::kMost) {
       fprintf(stderr, "%s: error: %s expected at most %d numbers\n",
@@ -93,7 +113,7 @@ static bool applyFlag(int flag, BenchOptions &options) {
   case ThreadsFlag:
     return parseList(options, "--threads", 1, 4096, false, options.threads);
   case RepetitionsFlag:
-    if (!parseNumber(options.program, "--repetitions", optarg, 1, 10000, value))
+    if (!parseNumber(options, "--repetitions", optarg, 1, 10000, value))
       return false;
     options.repetitions = int(value);
     return true;
@@ -132,9 +152,9 @@ Parsed pquant::parseBenchOptions(int argc, char **argv, bool takesLibrary,
   if (takesLibrary && optind < argc)
     options.library = argv[optind++];
   if (takesLibrary && !options.library)
-    return usageError(options.program, "expected the path of a compiled model");
+    return usageError(options, "expected the path of a compiled model");
   if (!options.prompts.count && !options.generated.count)
-    return usageError(options.program, "expected a test: -p or -n");
+    return usageError(options, "expected a test: -p or -n");
   if (optind == argc)
     return Parsed::Run;
   fprintf(stderr, "%s: error: unexpected argument '%s'; see --help\n",

@@ -1,4 +1,4 @@
-//===- Clock.h - Seconds ----------------------------------------*- C++ -*-===//
+//===- Clock.h - Time -------------------------------------------*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -8,16 +8,20 @@
 #ifndef PQUANT_LIB_RUNTIME_CLOCK_H
 #define PQUANT_LIB_RUNTIME_CLOCK_H
 
+#include <cstdint>
 #include <ctime>
 
 namespace pquant {
 
-/// Seconds since some moment, by a clock that nobody sets.
-inline double clockSeconds() {
+/// Nanoseconds since some moment, by a clock that nobody sets.
+inline int64_t nanoseconds() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+  return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
 }
+
+/// The same in seconds.
+inline double clockSeconds() { return double(nanoseconds()) * 1e-9; }
 
 } // namespace pquant
 

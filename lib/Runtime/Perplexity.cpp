@@ -145,7 +145,9 @@ bool Evaluation::addWindow(const int64_t *ids, int64_t count, Text &error) {
 bool pquant::printPerplexity(const Options &options, PQuantModel *model,
                              Text &error) {
   TokenList tokens;
-  if (!readTokens(options.perplexity, tokens, error))
+  if (!(isTokenFile(options.perplexity)
+            ? readTokens(options.perplexity, tokens, error)
+            : readText(model, options.perplexity, tokens, error)))
     return false;
   int64_t predicted = tokens.count - 1;
   if (predicted < 1) {
@@ -153,7 +155,8 @@ bool pquant::printPerplexity(const Options &options, PQuantModel *model,
                  options.perplexity, tokens.count);
     return false;
   }
-  int64_t window = options.sequence < predicted ? options.sequence : predicted;
+  auto longest = int64_t(options.sequence);
+  int64_t window = longest < predicted ? longest : predicted;
   Evaluation evaluation(model, window);
   for (int64_t at = 0; at < predicted; at += window) {
     int64_t count = predicted - at < window ? predicted - at : window;
@@ -161,9 +164,9 @@ bool pquant::printPerplexity(const Options &options, PQuantModel *model,
       return false;
   }
   double loss = evaluation.nats / double(predicted);
-  printf("perplexity: %.6f (loss %.6f, %" PRId64 " tokens in windows of %d, "
-         "entry point '%s')\n",
-         std::exp(loss), loss, tokens.count, options.sequence,
+  printf("perplexity: %.6f (loss %.6f, %" PRId64 " tokens in windows of %" PRId64
+         ", entry point '%s')\n",
+         std::exp(loss), loss, tokens.count, longest,
          evaluation.entryName());
   return true;
 }

@@ -11,8 +11,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Profile.h"
+#include "Clock.h"
 #include "Model.h"
-#include "Statistics.h"
 
 #include <cinttypes>
 #include <cstdlib>

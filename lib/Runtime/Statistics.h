@@ -1,29 +1,20 @@
-//===- Statistics.h - Times and what is said about them ---------*- C++ -*-===//
+//===- Statistics.h - What is said about a sample ---------------*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// The clock of all measurements, and median and range of a sample.
+// Median and range of times.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef PQUANT_LIB_RUNTIME_STATISTICS_H
 #define PQUANT_LIB_RUNTIME_STATISTICS_H
 
-#include <cstdint>
 #include <cstdlib>
-#include <ctime>
 
 namespace pquant {
-
-/// Nanoseconds of a clock that only goes forward.
-inline int64_t nanoseconds() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
-}
 
 struct Spread {
   double median = 0, least = 0, most = 0;

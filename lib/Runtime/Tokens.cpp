@@ -12,6 +12,8 @@
 #include "Tokens.h"
 #include "Npy.h"
 
+#include "pquant/Runtime/Generate.h"
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -144,18 +146,20 @@ static bool parseTokens(const char *path, const Bytes &bytes,
   return false;
 }
 
+static bool isFolder(const char *path) {
+  struct stat status;
+  return !stat(path, &status) && S_ISDIR(status.st_mode);
+}
+
+bool pquant::isTokenFile(const char *path) {
+  return isFolder(path) || endsWith(path, ".bin") || endsWith(path, ".npy");
+}
+
 bool pquant::readTokens(const char *path, TokenList &tokens, Text &error) {
   char inFolder[4096];
-  struct stat status;
-  if (!stat(path, &status) && S_ISDIR(status.st_mode)) {
+  if (isFolder(path)) {
     snprintf(inFolder, sizeof inFolder, "%s/valid.bin", path);
     path = inFolder;
-  }
-  if (!endsWith(path, ".bin") && !endsWith(path, ".npy")) {
-    error.append("'%s' is no file of tokens: expected .bin or .npy, or a "
-                 "folder of pquant.prepare",
-                 path);
-    return false;
   }
   Bytes bytes;
   if (!bytes.read(path, error))
@@ -165,4 +169,52 @@ bool pquant::readTokens(const char *path, TokenList &tokens, Text &error) {
     return true;
   error.append("'%s': %s", path, reason.data);
   return false;
+}
+
+/// Appends the tokens of each line: at most one for each byte, and a prefix.
+static PQuantStatus encode(const PQuantTokenizer *tokenizer, const Bytes &text,
+                           TokenList &tokens) {
+  auto rest = reinterpret_cast<const char *>(text.data);
+  for (int64_t left = text.size, length; left; left -= length) {
+    auto end = static_cast<const char *>(memchr(rest, '\n', size_t(left)));
+    length = end ? end + 1 - rest : left;
+    int64_t count;
+    PQuantStatus status =
+        pquant_tokenize(tokenizer, rest, length, tokens.ids + tokens.count,
+                        2 * text.size - tokens.count, &count);
+    if (status != PQUANT_OK)
+      return status;
+    tokens.count += count;
+    rest += length;
+  }
+  if (pquant_end_token(tokenizer) >= 0)
+    tokens.ids[tokens.count++] = pquant_end_token(tokenizer);
+  return PQUANT_OK;
+}
+
+bool pquant::readText(const PQuantModel *model, const char *path,
+                      TokenList &tokens, Text &error) {
+  if (!pquant_get_descriptor(model)->tokenizer) {
+    error.append("'%s' is no file of tokens (.bin or .npy, or a folder of "
+                 "pquant.prepare), and the model has no tokenizer for a text",
+                 path);
+    return false;
+  }
+  Bytes bytes;
+  if (!bytes.read(path, error))
+    return false;
+  tokens.ids = static_cast<int64_t *>(
+      malloc((2 * size_t(bytes.size) + 1) * sizeof(int64_t)));
+  if (!tokens.ids) {
+    error.append("out of memory");
+    return false;
+  }
+  PQuantTokenizer *tokenizer;
+  PQuantStatus status = pquant_create_tokenizer(model, &tokenizer);
+  if (status == PQUANT_OK)
+    status = encode(tokenizer, bytes, tokens);
+  pquant_free_tokenizer(tokenizer);
+  if (status != PQUANT_OK)
+    error.append("'%s': %s", path, pquant_last_error());
+  return status == PQUANT_OK;
 }

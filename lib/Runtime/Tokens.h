@@ -14,6 +14,8 @@
 
 #include "Text.h"
 
+#include "pquant/Runtime/Runtime.h"
+
 #include <cstdint>
 
 namespace pquant {
@@ -27,11 +29,19 @@ struct TokenList {
   int64_t count = 0;
 };
 
+/// Whether a path is one of those that readTokens reads.
+bool isTokenFile(const char *path);
+
 /// Reads token ids: a .npy file of one dimension with elements of an integer
 /// type, a .bin file of pquant.prepare (little-endian uint16), or a folder that
 /// it made, of which the held-out part (valid.bin) is taken. False with an
 /// error.
 bool readTokens(const char *path, TokenList &tokens, Text &error);
+
+/// Reads a text by the model's own tokenizer, as pquant.prepare does: line by
+/// line, with the token that ends a text behind. False with an error.
+bool readText(const PQuantModel *model, const char *path, TokenList &tokens,
+              Text &error);
 
 } // namespace pquant
 

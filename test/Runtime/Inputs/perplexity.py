@@ -1,7 +1,7 @@
 # Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The perplexity that pquant-run prints: perplexity.py FOLDER, with s.so (tokens to logits) and c.so (with a cache).
-Leaves token files of all kinds there."""
+"""The perplexity that pquant-run prints: perplexity.py FOLDER, with s.so (tokens to logits), c.so (with a cache) and
+t.so (the same with the tokenizer t.model). Leaves token files of all kinds there."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import unittest
 import numpy as np
 
 import pquant
+from pquant.training.text import prepare
 
 FOLDER = sys.argv.pop()
 COUNT, WINDOW = 100, 32  # the last window is not full
@@ -24,8 +25,14 @@ def path(name):
 
 def printed(model, tokens):
     text = subprocess.check_output(["pquant-run", path(model), "--perplexity", path(tokens), "--sequence", str(WINDOW)])
-    match = re.match(r"perplexity: (\S+) \(loss (\S+), 100 tokens in windows of 32, entry point '(\w+)'\)\n", text.decode())
-    return float(match[1]), match[3]
+    match = re.match(r"perplexity: (\S+) \(loss \S+, (\d+) tokens in windows of 32, entry point '(\w+)'\)\n", text.decode())
+    return float(match[1]), int(match[2]), match[3]
+
+
+def evaluated(*data):
+    command = [sys.executable, "-m", "pquant.eval", path("s.so"), *data, f"--sequence={WINDOW}"]
+    results = json.loads(subprocess.check_output(command))
+    return results["perplexity"], results["tokens"]
 
 
 class PerplexityTest(unittest.TestCase):
@@ -43,15 +50,21 @@ class PerplexityTest(unittest.TestCase):
         with open(path("ids.npy"), "rb") as whole, open(path("cut.npy"), "wb") as cut:
             cut.write(whole.read()[:-8])
         with open(path("text.txt"), "w", encoding="utf-8") as file:
-            file.write("a text\n")
+            file.write(3 * "The model reads a text,\n\n  line by line\u2026\nto its end")
 
     def test_as_eval(self):
-        command = [sys.executable, "-m", "pquant.eval", path("s.so"), "--data", path("tokens"), f"--sequence={WINDOW}"]
-        want = json.loads(subprocess.check_output(command))["perplexity"]
+        want, count = evaluated("--data", path("tokens"))
         for tokens in ("tokens", "tokens/valid.bin", "ids.npy", "bytes.npy"):
-            got, entry = printed("s.so", tokens)
-            self.assertEqual(entry, "main")
+            got, *rest = printed("s.so", tokens)
+            self.assertEqual(rest, [count, "main"])
             self.assertAlmostEqual(got / want, 1, delta=1e-6)
+
+    def test_text(self):
+        """The tokens of a text are those of pquant.prepare."""
+        prepare([], path("prepared"), tokenizer=path("t.model"), valid_files=[path("text.txt")])
+        want = printed("t.so", "prepared")
+        self.assertGreater(want[1], WINDOW)
+        self.assertEqual(printed("t.so", "text.txt"), want)
 
     def test_with_a_cache(self):
         session, loss = pquant.load(path("c.so")).session(WINDOW), 0.0
@@ -60,8 +73,8 @@ class PerplexityTest(unittest.TestCase):
                 session.rewind(0)
             logits = session.run(int(self.ids[i])).astype(np.float64)
             loss += np.log(np.exp(logits - logits.max()).sum()) + logits.max() - logits[target]
-        got, entry = printed("c.so", "ids.npy")
-        self.assertEqual(entry, "decode")
+        got, *rest = printed("c.so", "ids.npy")
+        self.assertEqual(rest, [COUNT, "decode"])
         self.assertAlmostEqual(got / np.exp(loss / (COUNT - 1)), 1, delta=1e-6)
 
 
