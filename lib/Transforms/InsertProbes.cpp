@@ -77,9 +77,14 @@ static Cost getCost(Operation *op) {
       .Case([&](pqk::AttentionOp op) {
         // A row is a position of the keys and values, of all their heads.
         ArrayRef<int64_t> query = shapeOf(op.getQuery());
-        ArrayRef<int64_t> key = shapeOf(op.getKey());
-        int64_t width = key.back() + shapeOf(op.getValue()).back();
-        cost.rowBytes = 4 * countElements({key[0], key[1], width});
+        int64_t width = 0;
+        for (Value cache : {op.getKey(), op.getValue()}) {
+          auto type = cast<MemRefType>(cache.getType());
+          ArrayRef<int64_t> shape = type.getShape();
+          cost.rowBytes += type.getElementTypeBitWidth() / 8 *
+                           countElements({shape[0], shape[1], shape[3]});
+          width += shape[3];
+        }
         cost.rowOps = 2 * countElements({query[0], query[1], query[2], width});
       })
       .Case([&](pqk::ExpertLinearOp op) {

@@ -64,3 +64,13 @@ func.func @attention(%q: memref<1x4x3x32xf32>, %k: memref<1x2x?x32xf32>, %v: mem
       outs(%o : memref<1x4x3x16xf32>) causal {scale = 0.17677669 : f32} loc("/attention")
   return
 }
+
+// Caches of float16 are half of that.
+
+// CHECK-LABEL: func.func @narrow_attention
+// CHECK:         pqk.probe begin "/attention" kind "attention" rows %{{.+}} {row_bytes = 192 : i64, row_ops = 1152 : i64}
+func.func @narrow_attention(%q: memref<1x4x3x32xf32>, %k: memref<1x2x?x32xf16>, %v: memref<1x2x?x16xf16>, %o: memref<1x4x3x16xf32>) {
+  pqk.attention ins(%q, %k, %v : memref<1x4x3x32xf32>, memref<1x2x?x32xf16>, memref<1x2x?x16xf16>)
+      outs(%o : memref<1x4x3x16xf32>) causal {scale = 0.17677669 : f32} loc("/attention")
+  return
+}
