@@ -91,6 +91,7 @@ runVnni(int64_t steps) {
     sum = _mm512_setzero_si512();
   for (int64_t i = 0; i < steps; ++i) {
     __asm__ volatile("" : "+v"(x));
+#pragma GCC unroll 16
     for (__m512i &sum : sums)
       sum = _mm512_dpbusd_epi32(sum, x, x);
   }
@@ -144,9 +145,13 @@ runAmx(int64_t steps) {
   return result;
 }
 
-Int8Peak pquant::getInt8Peak() {
+Int8Peak pquant::getAmxPeak() {
   if (has("amx-tile") && has("amx-int8"))
     return {"AMX", runAmx, 4 * 2 * 16 * 16 * 64};
+  return {};
+}
+
+Int8Peak pquant::getVnniPeak() {
   if (has("avx512vnni") && has("avx512bw"))
     return {"VNNI", runVnni, 16 * 2 * 64};
   return {};
@@ -168,6 +173,12 @@ uint64_t pquant::readStreams(const char *begin, const char *end) {
   return sums[0];
 }
 
-Int8Peak pquant::getInt8Peak() { return {}; }
+Int8Peak pquant::getAmxPeak() { return {}; }
+Int8Peak pquant::getVnniPeak() { return {}; }
 
 #endif
+
+Int8Peak pquant::getInt8Peak() {
+  Int8Peak tiles = getAmxPeak();
+  return tiles.name ? tiles : getVnniPeak();
+}

@@ -29,11 +29,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <immintrin.h>
 #include <string>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <vector>
 
 //===----------------------------------------------------------------------===//
@@ -121,72 +118,32 @@ DECLARE_LEVEL(avx512vbmi)
 DECLARE_LEVEL(amx)
 
 namespace {
-/// Does `products` multiplications on registers, or about as many.
-using Peak = void (*)(int64_t products);
-
 struct Level {
   const char *name;
   bool supported;
-  Peak peak; ///< null where none is measured
+  pquant::Int8Peak peak; ///< of the instruction that it multiplies with
   BinaryKernel binary;
   Int8Kernel int8;
   QuantizeKernel quantize;
 };
 } // namespace
 
-__attribute__((target("amx-int8,amx-tile"))) static void
-peakTiles(int64_t products) {
-  struct alignas(64) {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } config;
-  _tile_loadconfig(&config);
-  // Some CPUs multiply zeros faster.
-  alignas(64) int8_t ones[1024];
-  std::memset(ones, 1, sizeof(ones));
-  _tile_loadd(4, ones, 64);
-  _tile_loadd(5, ones, 64);
-  _tile_loadd(6, ones, 64);
-  _tile_loadd(7, ones, 64);
-  for (int64_t i = 0; i < products; i += 4 * 16 * 16 * 64) {
-    _tile_dpbssd(0, 4, 6);
-    _tile_dpbssd(1, 4, 7);
-    _tile_dpbssd(2, 5, 6);
-    _tile_dpbssd(3, 5, 7);
-  }
-  _tile_release();
-}
-
-__attribute__((target("avx512f,avx512vnni"))) static void
-peakVectors(int64_t products) {
-  __m512i sums[16] = {}, x = _mm512_set1_epi32(1);
-  for (int64_t i = 0; i < products; i += 16 * 64) {
-    for (__m512i &sum : sums)
-      sum = _mm512_dpbusd_epi32(sum, x, x);
-    // Keeps the sums in registers and the loop from being folded.
-    for (__m512i &sum : sums)
-      asm volatile("" : "+v"(sum));
-  }
-}
-
 static std::vector<Level> getLevels() {
   bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   bool vnni = __builtin_cpu_supports("avx512vnni") &&
               __builtin_cpu_supports("avx512bw");
   bool vbmi = vnni && __builtin_cpu_supports("avx512vbmi");
-  constexpr long requestPermission = 0x1023, tileData = 18;
-  bool amx = vbmi && __builtin_cpu_supports("amx-int8") &&
-             syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+  pquant::Int8Peak tiles = pquant::getAmxPeak();
+  pquant::Int8Peak vectors = pquant::getVnniPeak();
 #define LEVEL(NAME, SUPPORTED, PEAK)                                           \
   Level {                                                                      \
     #NAME, SUPPORTED, PEAK, _mlir_ciface_pqk_binary_linear_##NAME,             \
         _mlir_ciface_pqk_int8_linear_##NAME,                                   \
         _mlir_ciface_pqk_quantize_mul_recip_##NAME                             \
   }
-  return {LEVEL(generic, true, nullptr), LEVEL(avx2, avx2, nullptr),
-          LEVEL(avx512, vnni, peakVectors),
-          LEVEL(avx512vbmi, vbmi, peakVectors), LEVEL(amx, amx, peakTiles)};
+  return {LEVEL(generic, true, {}), LEVEL(avx2, avx2, {}),
+          LEVEL(avx512, vnni, vectors), LEVEL(avx512vbmi, vbmi, vectors),
+          LEVEL(amx, vbmi && tiles.name, tiles)};
 }
 
 //===----------------------------------------------------------------------===//
@@ -288,22 +245,25 @@ static void runCold(benchmark::State &state, Kernel kernel, int64_t outputs,
   state.counters["median_us"] = median(kernelTimes) * 1e6;
 }
 
-static void runPeak(Peak peak, int64_t products) {
+/// As many operations as `products` multiplications and additions.
+static void runPeak(const pquant::Int8Peak &peak, int64_t products) {
   pquant_rt_parallel_for(
       [](void *peak, int64_t begin, int64_t end) {
-        reinterpret_cast<Peak>(peak)(end - begin);
+        auto run = static_cast<const pquant::Int8Peak *>(peak)->run;
+        benchmark::DoNotOptimize(run(end - begin));
       },
-      reinterpret_cast<void *>(peak), products, 1);
+      const_cast<pquant::Int8Peak *>(&peak), 2 * products / peak.opsPerStep, 1);
 }
 
 template <typename Kernel>
-static void runMatrix(benchmark::State &state, Kernel kernel, Peak peak,
-                      int64_t rows, int64_t outputs, int64_t columns,
-                      size_t bytes, int threads) {
+static void runMatrix(benchmark::State &state, Kernel kernel,
+                      const pquant::Int8Peak &peak, int64_t rows,
+                      int64_t outputs, int64_t columns, size_t bytes,
+                      int threads) {
   numThreads = threads;
   Operands operands(rows, outputs, columns);
   int64_t products = rows * outputs * columns;
-  size_t copies = kColdBytes / bytes, next = 0;
+  size_t copies = pquant::kRoofBytes / bytes, next = 0;
   auto advance = [&] { return getPool() + (next++ % copies) * bytes; };
   std::vector<double> times, peakTimes, ratios;
   operands.run(kernel, advance());
@@ -313,7 +273,7 @@ static void runMatrix(benchmark::State &state, Kernel kernel, Peak peak,
     double middle = now();
     times.push_back(middle - start);
     state.SetIterationTime(times.back());
-    if (!peak)
+    if (!peak.name)
       continue;
     runPeak(peak, products);
     peakTimes.push_back(now() - middle);
@@ -323,7 +283,7 @@ static void runMatrix(benchmark::State &state, Kernel kernel, Peak peak,
   state.counters["Tops"] = 2e-12 * products / median(times);
   state.counters["median_us"] = median(times) * 1e6;
   state.counters["best_us"] = best * 1e6;
-  if (!peak)
+  if (!peak.name)
     return;
   state.counters["peak_Tops"] = 2e-12 * products / median(peakTimes);
   state.counters["of_peak"] = median(ratios);

@@ -38,6 +38,9 @@ struct Int8Peak {
   int64_t opsPerStep;
 };
 
+/// By tiles and by vectors of 512 bits; a null name where the CPU has none.
+Int8Peak getAmxPeak();
+Int8Peak getVnniPeak();
 /// The fastest way this CPU has.
 Int8Peak getInt8Peak();
 
