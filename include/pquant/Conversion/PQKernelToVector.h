@@ -123,7 +123,8 @@ void emitEpilogueRows(KernelBuilder &b, const LinearArgs &args, Correction fix,
 /// How a matrix-vector kernel works on one row. `scratchBytes` and `prepare`
 /// are null for kernels that need none.
 struct GemvPlan {
-  /// Blocks walked at once, largest first, last 1.
+  /// Blocks walked at once, largest first, last 1. Those of a group lie apart,
+  /// so that each is in a long stream of memory of its own.
   SmallVector<int64_t> groups;
   /// Weight bytes of a block for each column.
   int64_t blockBytes;
@@ -131,11 +132,11 @@ struct GemvPlan {
   int64_t minimumGrain = 1;
   /// Bytes of scratch that a range needs, for `columns`.
   std::function<Value(Value columns)> scratchBytes;
-  /// Fills the scratch for row `m`.
-  std::function<void(Value m, Value scratch)> prepare;
-  /// The dot products of `count` blocks from `block`, vector<16xi32> each.
-  std::function<SmallVector<Value>(Value m, Value scratch, Value block,
-                                   int64_t count)>
+  /// Fills the scratch for row `m`; the range begins with group `blocks`.
+  std::function<void(Value m, Value scratch, ArrayRef<Value> blocks)> prepare;
+  /// The dot products of blocks, vector<16xi32> each.
+  std::function<SmallVector<Value>(Value m, Value scratch,
+                                   ArrayRef<Value> blocks)>
       dot;
 };
 

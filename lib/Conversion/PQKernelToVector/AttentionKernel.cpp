@@ -33,6 +33,9 @@ static constexpr int64_t kGrainProducts = 1 << 16;
 /// Keys whose products with a row are summed at once, and vectors of the value
 /// that are.
 static constexpr int64_t kDots = 8, kSums = 8;
+/// Places that keys and values are read from at once: memory is faster with
+/// several streams than with one.
+static constexpr int64_t kStreams = 8;
 
 namespace {
 class AttentionKernel {
@@ -66,6 +69,13 @@ private:
   Value loadRow(Value rows, ValueRange at, VectorType type);
   /// The step of key or value row `t`; null where they are no integers.
   Value loadStep(Value rows, const Row &row, Value t, int64_t columns);
+  /// Prefetches row `at` of the `count` from `first` on, where these are
+  /// walked as kStreams parts side by side.
+  void prefetch(Value rows, const Row &row, Value group, Value first,
+                Value count, Value at);
+  /// Prefetches row `at` of the block of keys behind the one from `first` on,
+  /// in the walk over blocks and then heads.
+  void prefetchNextKey(const Row &row, Value first, Value at);
   Value negativeInfinity() {
     return b.f32(-std::numeric_limits<float>::infinity());
   }
@@ -121,6 +131,27 @@ Value AttentionKernel::loadStep(Value rows, const Row &row, Value t,
   Value step =
       b.loadBytes(rows, {row.batch, row.group, t, b.index(columns)}, b.vecf(1));
   return vector::ExtractOp::create(b, step, 0);
+}
+
+void AttentionKernel::prefetch(Value rows, const Row &row, Value group,
+                               Value first, Value count, Value at) {
+  auto type = cast<MemRefType>(rows.getType());
+  Value stride = b.ceilDiv(count, kStreams);
+  Value place = b.div(at, b.index(kStreams));
+  Value stream = arith::RemUIOp::create(b, at, b.index(kStreams));
+  Value t = b.add(first, b.add(place, b.mul(stream, stride)));
+  int64_t line = 512 / type.getElementTypeBitWidth();
+  for (int64_t column = 0; column < (rows == key ? spec.depth : spec.width);
+       column += line)
+    b.prefetch(rows, {row.batch, group, t, b.index(column)});
+}
+
+void AttentionKernel::prefetchNextKey(const Row &row, Value first, Value at) {
+  Value next = b.add(first, kKeys);
+  Value more = b.compare(arith::CmpIPredicate::slt, next, keys);
+  Value group = b.select(more, row.group, b.add(row.group, 1));
+  next = b.select(more, next, b.index(0));
+  prefetch(key, row, group, next, b.min(b.sub(keys, next), b.index(kKeys)), at);
 }
 
 void AttentionKernel::emit() {
@@ -210,6 +241,8 @@ void AttentionKernel::emitLogits(const Row &row, Value first, Value count) {
   b.forLoop(b.index(0), b.index(kKeys), lanes,
             [&](Value t) { b.storeVector(least, logits, t); });
   b.forEachTile(b.index(0), count, {kDots, 1}, [&](int64_t size, Value t) {
+    for (int64_t i = 0; i < size; ++i)
+      prefetch(value, row, row.group, first, count, b.add(t, i));
     SmallVector<Value> dots = b.forLoop(
         b.index(0), b.index(spec.depth), type.getNumElements(),
         SmallVector<Value>(size, zero), [&](Value d, ValueRange carried) {
@@ -283,6 +316,8 @@ void AttentionKernel::addValues(const Row &row, Value first, Value count,
     SmallVector<Value> results = b.forLoop(
         b.index(0), count, 1, inits, [&](Value t, ValueRange carried) {
           Value at = b.add(first, t), factor = load(logits, t);
+          if (e == 0)
+            prefetchNextKey(row, first, t);
           if (Value step = loadStep(value, row, at, spec.width))
             factor = b.mul(factor, step);
           Value p = b.splat(factor, size);

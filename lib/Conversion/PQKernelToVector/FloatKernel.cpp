@@ -35,17 +35,17 @@ static FloatTiles getFloatTiles(int64_t vectorBits) {
   return {{2, 1}, {1}, {2, 1}};
 }
 
-/// Sums over k of `rows` rows from m times `blocks` blocks from `block`.
+/// Sums over k of `rows` rows from m times blocks.
 static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
                                    bool fused, Value m, int64_t rows,
-                                   Value block, int64_t blocks) {
+                                   ArrayRef<Value> blocks) {
   VectorType type = b.vecf(kBlockRows);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   Value blockSize = b.mul(args.columns, kBlockRows);
   SmallVector<Value> bases;
-  for (int64_t j = 0; j < blocks; ++j)
-    bases.push_back(b.mul(b.add(block, j), blockSize));
-  SmallVector<Value> init(rows * blocks, zero);
+  for (Value block : blocks)
+    bases.push_back(b.mul(block, blockSize));
+  SmallVector<Value> init(rows * blocks.size(), zero);
   return b.forLoop(
       b.index(0), args.columns, 1, init, [&](Value k, ValueRange carried) {
         SmallVector<Value> weights, sums;
@@ -54,9 +54,9 @@ static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
               args.weight, b.add(base, b.mul(k, kBlockRows)), type));
         for (int64_t i = 0; i < rows; ++i) {
           Value x = b.splat(b.load(args.input, {b.add(m, i), k}), kBlockRows);
-          for (int64_t j = 0; j < blocks; ++j)
+          for (Value weight : weights)
             sums.push_back(
-                b.multiplyAdd(x, weights[j], carried[i * blocks + j], fused));
+                b.multiplyAdd(x, weight, carried[sums.size()], fused));
         }
         return sums;
       });
@@ -71,8 +71,8 @@ void pquant::emitFloatLinear(KernelBuilder &b, const KernelSpec &spec,
     GemvPlan plan;
     plan.groups = tiles.vectorBlocks;
     plan.blockBytes = 4 * kBlockRows;
-    plan.dot = [&](Value m, Value, Value block, int64_t count) {
-      return emitTile(b, args, fused, m, 1, block, count);
+    plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
+      return emitTile(b, args, fused, m, 1, blocks);
     };
     emitGemv(b, args, Correction::None, plan);
   };
@@ -80,15 +80,18 @@ void pquant::emitFloatLinear(KernelBuilder &b, const KernelSpec &spec,
     Value grain = b.index(tiles.rowBlocks.front());
     b.parallel(args.blocks, grain, [&](Value begin, Value end) {
       b.forEachTile(
-          begin, end, tiles.rowBlocks, [&](int64_t blocks, Value block) {
+          begin, end, tiles.rowBlocks, [&](int64_t count, Value block) {
+            SmallVector<Value> blocks;
+            for (int64_t j = 0; j < count; ++j)
+              blocks.push_back(b.add(block, j));
             b.forEachTile(
                 b.index(0), args.rows, tiles.rows, [&](int64_t rows, Value m) {
                   SmallVector<Value> sums =
-                      emitTile(b, args, fused, m, rows, block, blocks);
+                      emitTile(b, args, fused, m, rows, blocks);
                   for (int64_t i = 0; i < rows; ++i)
-                    for (int64_t j = 0; j < blocks; ++j)
+                    for (int64_t j = 0; j < count; ++j)
                       emitEpilogue(b, args, Correction::None, b.add(m, i),
-                                   b.add(block, j), sums[i * blocks + j]);
+                                   blocks[j], sums[i * count + j]);
                 });
           });
     });

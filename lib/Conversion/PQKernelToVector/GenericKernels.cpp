@@ -32,8 +32,8 @@ static void emitGenericBinary(KernelBuilder &b, const KernelSpec &spec,
   GemvPlan plan;
   plan.groups = {1};
   plan.blockBytes = 2;
-  plan.dot = [&](Value m, Value, Value block, int64_t) {
-    Value base = b.mul(b.mul(block, args.columns), 2);
+  plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
+    Value base = b.mul(b.mul(blocks.front(), args.columns), 2);
     return b.forLoop(
         b.index(0), args.columns, 32, b.constant(words, 0),
         [&](Value k, ValueRange acc) {
@@ -59,8 +59,8 @@ static void emitGenericInt8(KernelBuilder &b, const KernelSpec &spec,
   GemvPlan plan;
   plan.groups = {1};
   plan.blockBytes = 16;
-  plan.dot = [&](Value m, Value, Value block, int64_t) {
-    Value base = b.mul(b.mul(block, args.columns), 16);
+  plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
+    Value base = b.mul(b.mul(blocks.front(), args.columns), 16);
     return b.forLoop(b.index(0), args.columns, 4, b.constant(words, 0),
                      [&](Value k, ValueRange acc) {
                        Value at = b.add(base, b.mul(k, 16));

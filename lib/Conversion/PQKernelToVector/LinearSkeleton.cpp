@@ -152,6 +152,16 @@ void pquant::emitEpilogueRows(KernelBuilder &b, const LinearArgs &args,
   });
 }
 
+/// Group `i` of the `groups` groups of `size` blocks from `begin` on: the range
+/// is cut into `size` streams, and a group takes one block of each.
+static SmallVector<Value> streamBlocks(KernelBuilder &b, Value begin,
+                                       Value groups, int64_t size, Value i) {
+  SmallVector<Value> blocks;
+  for (int64_t stream = 0; stream < size; ++stream)
+    blocks.push_back(b.add(b.add(begin, i), b.mul(groups, stream)));
+  return blocks;
+}
+
 /// One row by blocks [begin, end).
 static void emitGemvRow(KernelBuilder &b, const LinearArgs &args,
                         Correction fix, const GemvPlan &plan, Value m,
@@ -159,17 +169,25 @@ static void emitGemvRow(KernelBuilder &b, const LinearArgs &args,
   VectorType type =
       b.vec(kBlockRows, cast<MemRefType>(sums.getType()).getElementType());
   Value zero = b.index(0);
-  b.forEachTile(begin, end, plan.groups, [&](int64_t count, Value block) {
-    SmallVector<Value> dots = plan.dot(m, scratch, block, count);
-    if (count == 1)
-      return emitEpilogue(b, args, fix, m, block, dots.front());
-    for (auto [i, dot] : llvm::enumerate(dots))
-      b.storeVector(dot, sums, {b.index(i), zero});
-    b.forLoop(zero, b.index(count), 1, [&](Value i) {
-      emitEpilogue(b, args, fix, m, b.add(block, i),
-                   b.loadVector(sums, {i, zero}, type));
+  for (int64_t size : plan.groups) {
+    Value groups = b.div(b.sub(end, begin), b.index(size));
+    if (plan.prepare && size == plan.groups.front())
+      plan.prepare(m, scratch, streamBlocks(b, begin, groups, size, zero));
+    b.forLoop(zero, groups, 1, [&](Value i) {
+      SmallVector<Value> blocks = streamBlocks(b, begin, groups, size, i);
+      SmallVector<Value> dots = plan.dot(m, scratch, blocks);
+      if (size == 1)
+        return emitEpilogue(b, args, fix, m, blocks.front(), dots.front());
+      for (auto [stream, dot] : llvm::enumerate(dots))
+        b.storeVector(dot, sums, {b.index(stream), zero});
+      b.forLoop(zero, b.index(size), 1, [&](Value stream) {
+        emitEpilogue(b, args, fix, m,
+                     b.add(blocks.front(), b.mul(groups, stream)),
+                     b.loadVector(sums, {stream, zero}, type));
+      });
     });
-  });
+    begin = b.add(begin, b.mul(groups, size));
+  }
 }
 
 void pquant::emitGemv(KernelBuilder &b, const LinearArgs &args, Correction fix,
@@ -184,8 +202,6 @@ void pquant::emitGemv(KernelBuilder &b, const LinearArgs &args, Correction fix,
     if (plan.scratchBytes)
       scratch = b.heapBytes(plan.scratchBytes(args.columns));
     b.forLoop(b.index(0), args.rows, 1, [&](Value m) {
-      if (plan.prepare)
-        plan.prepare(m, scratch);
       emitGemvRow(b, args, fix, plan, m, scratch, sums, begin, end);
     });
     if (scratch)

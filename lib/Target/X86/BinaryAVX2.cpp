@@ -168,11 +168,10 @@ emitColumns(KernelBuilder &b, const LinearArgs &args, Value scratch,
 /// Two blocks; one block alone is read twice and counted once.
 static SmallVector<Value> emitLookupDot(KernelBuilder &b,
                                         const LinearArgs &args, Value scratch,
-                                        Value block, int64_t count) {
+                                        ArrayRef<Value> blocks) {
   SmallVector<Value> offsets;
-  for (int64_t i = 0; i < 2; ++i)
-    offsets.push_back(
-        b.mul(b.mul(b.add(block, std::min(i, count - 1)), args.columns), 2));
+  for (Value block : {blocks.front(), blocks.back()})
+    offsets.push_back(b.mul(b.mul(block, args.columns), 2));
   Value bias =
       arith::IndexCastOp::create(b, b.getI32Type(), b.mul(args.columns, -128));
   SmallVector<Value> init(2, b.splat(bias, 16));
@@ -184,10 +183,11 @@ static SmallVector<Value> emitLookupDot(KernelBuilder &b,
         return SmallVector<Value>{b.add(acc[0], even), b.add(acc[1], odd)};
       });
   SmallVector<Value> results;
-  for (int64_t c = 0; c < count; ++c) {
+  for (size_t c = 0; c < blocks.size(); ++c) {
     SmallVector<int64_t> order;
     for (int64_t row = 0; row < 16; ++row) {
-      int64_t byte = 16 * (row / 4 % 2) + 8 * c + 4 * (row / 8) + row % 4;
+      int64_t byte =
+          16 * (row / 4 % 2) + 8 * int64_t(c) + 4 * (row / 8) + row % 4;
       order.push_back(16 * (byte % 2) + byte / 2);
     }
     results.push_back(b.shuffle(sums[0], sums[1], order));
@@ -201,11 +201,11 @@ static void emitBinaryGemv(KernelBuilder &b, const LinearArgs &args) {
   plan.blockBytes = 2;
   plan.minimumGrain = 4;
   plan.scratchBytes = [&](Value columns) { return b.mul(columns, 8); };
-  plan.prepare = [&](Value m, Value scratch) {
+  plan.prepare = [&](Value m, Value scratch, ArrayRef<Value>) {
     emitTables(b, args, m, scratch);
   };
-  plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
-    return emitLookupDot(b, args, scratch, block, count);
+  plan.dot = [&](Value, Value scratch, ArrayRef<Value> blocks) {
+    return emitLookupDot(b, args, scratch, blocks);
   };
   emitGemv(b, args, Correction::PlusSum, plan);
 }

@@ -37,12 +37,12 @@ void x86::emitTransposedRow(KernelBuilder &b, Value input, Value m,
   });
 }
 
-/// Byte offsets of the first lines of `count` blocks from `block`.
+/// Byte offsets of the first lines of blocks.
 static SmallVector<Value> blockOffsets(KernelBuilder &b, const LinearArgs &args,
-                                       Value block, int64_t count) {
+                                       ArrayRef<Value> blocks) {
   SmallVector<Value> offsets;
-  for (int64_t i = 0; i < count; ++i)
-    offsets.push_back(b.mul(b.mul(b.add(block, i), args.columns), 2));
+  for (Value block : blocks)
+    offsets.push_back(b.mul(b.mul(block, args.columns), 2));
   return offsets;
 }
 
@@ -115,10 +115,10 @@ static void emitBinaryGemm(KernelBuilder &b, const LinearArgs &args) {
 /// is 2^j times the sum of the activations it selects (bit 7 is unsigned 128).
 /// The shifts at the end are exact.
 static SmallVector<Value> emitAndDot(KernelBuilder &b, const LinearArgs &args,
-                                     Value scratch, Value block,
-                                     int64_t count) {
+                                     Value scratch, ArrayRef<Value> blocks) {
   VectorType sumType = b.veci(kBlockRows, 32);
-  SmallVector<Value> offsets = blockOffsets(b, args, block, count);
+  int64_t count = blocks.size();
+  SmallVector<Value> offsets = blockOffsets(b, args, blocks);
   SmallVector<Value> init(8 * count, b.constant(sumType, 0));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), args.columns, 32, init, [&](Value k, ValueRange acc) {
@@ -153,11 +153,11 @@ void x86::emitBinaryAnd(KernelBuilder &b, const KernelSpec &spec,
     plan.blockBytes = 2;
     plan.minimumGrain = 4;
     plan.scratchBytes = [](Value columns) { return columns; };
-    plan.prepare = [&](Value m, Value scratch) {
+    plan.prepare = [&](Value m, Value scratch, ArrayRef<Value>) {
       emitTransposedRow(b, args.input, m, args.columns, scratch, b.index(0));
     };
-    plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
-      return emitAndDot(b, args, scratch, block, count);
+    plan.dot = [&](Value, Value scratch, ArrayRef<Value> blocks) {
+      return emitAndDot(b, args, scratch, blocks);
     };
     emitGemv(b, args, Correction::PlusSum, plan);
   };
@@ -180,10 +180,24 @@ void x86::emitBinaryAnd(KernelBuilder &b, const KernelSpec &spec,
 //
 // Scratch of 32 columns, 256 bytes: lo and hi of h = 0, lo and hi of h = 1.
 
+/// Prefetches the first lines of `blocks` while the tables of columns
+/// [k, k + 32) are made, half a line of each.
+static void prefetchFirstLines(KernelBuilder &b, const LinearArgs &args,
+                               ArrayRef<Value> blocks, Value k) {
+  Value step = b.div(k, b.index(32));
+  Value odd = b.compare(arith::CmpIPredicate::ne, b.bitAnd(step, b.index(1)),
+                        b.index(0));
+  Value line = b.mul(b.div(step, b.index(2)), 64);
+  SmallVector<Value> offsets = blockOffsets(b, args, blocks);
+  for (size_t i = 0, half = blocks.size() / 2; i < half; ++i)
+    b.prefetch(args.weight,
+               b.add(b.select(odd, offsets[half + i], offsets[i]), line));
+}
+
 /// The 16 biased sums of four activations by vpdpbusd: lane n adds activation
 /// j where bit j of n is set.
 static void emitTables(KernelBuilder &b, const LinearArgs &args, Value m,
-                       Value scratch) {
+                       Value scratch, ArrayRef<Value> blocks) {
   VectorType words = b.veci(16, 32), bytes = b.veci(16, 8);
   SmallVector<int64_t> bits;
   for (int64_t n = 0; n < 16; ++n)
@@ -193,6 +207,7 @@ static void emitTables(KernelBuilder &b, const LinearArgs &args, Value m,
   Value bias = b.constant(words, 512), low = b.constant(words, 31);
   b.forLoop(b.index(0), args.columns, 32, [&](Value k) {
     Value base = b.mul(k, 8);
+    prefetchFirstLines(b, args, blocks, k);
     for (int64_t h = 0; h < 2; ++h)
       for (int64_t i = 0; i < 4; ++i) {
         Value x =
@@ -252,12 +267,13 @@ static void emitLookupLine(KernelBuilder &b, const LookupConstants &constants,
 
 static SmallVector<Value> emitLookupDot(KernelBuilder &b,
                                         const LinearArgs &args, Value scratch,
-                                        Value block, int64_t count) {
+                                        ArrayRef<Value> blocks) {
   VectorType sumType = b.veci(kBlockRows, 32);
   LookupConstants constants(b);
   Value bias =
       arith::IndexCastOp::create(b, b.getI32Type(), b.mul(args.columns, -128));
-  SmallVector<Value> offsets = blockOffsets(b, args, block, count);
+  SmallVector<Value> offsets = blockOffsets(b, args, blocks);
+  int64_t count = blocks.size();
   int64_t chains = count == 1 ? 4 : 1;
   SmallVector<Value> init(count * chains, b.constant(sumType, 0));
   for (int64_t i = 0; i < count; ++i)
@@ -286,11 +302,11 @@ void x86::emitLookupGemv(KernelBuilder &b, const LinearArgs &args) {
   plan.blockBytes = 2;
   plan.minimumGrain = 8;
   plan.scratchBytes = [&](Value columns) { return b.mul(columns, 8); };
-  plan.prepare = [&](Value m, Value scratch) {
-    emitTables(b, args, m, scratch);
+  plan.prepare = [&](Value m, Value scratch, ArrayRef<Value> blocks) {
+    emitTables(b, args, m, scratch, blocks);
   };
-  plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
-    return emitLookupDot(b, args, scratch, block, count);
+  plan.dot = [&](Value, Value scratch, ArrayRef<Value> blocks) {
+    return emitLookupDot(b, args, scratch, blocks);
   };
   emitGemv(b, args, Correction::PlusSum, plan);
 }

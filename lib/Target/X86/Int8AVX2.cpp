@@ -62,11 +62,12 @@ static Value emitRowSums(KernelBuilder &b, ValueRange quarters) {
 }
 
 static SmallVector<Value> emitDot(KernelBuilder &b, const LinearArgs &args,
-                                  Value scratch, Value block, int64_t count) {
+                                  Value scratch, ArrayRef<Value> blocks) {
   SmallVector<Value> bases;
-  for (int64_t i = 0; i < count; ++i)
-    bases.push_back(b.mul(b.mul(b.add(block, i), args.columns), 16));
-  SmallVector<Value> init(kQuarters * count, b.constant(b.veci(8, 32), 0));
+  for (Value block : blocks)
+    bases.push_back(b.mul(b.mul(block, args.columns), 16));
+  SmallVector<Value> init(kQuarters * blocks.size(),
+                          b.constant(b.veci(8, 32), 0));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), args.columns, 4, init, [&](Value k, ValueRange acc) {
         Value x = loadActivations(b, scratch, b.mul(k, 2));
@@ -77,7 +78,7 @@ static SmallVector<Value> emitDot(KernelBuilder &b, const LinearArgs &args,
         return next;
       });
   SmallVector<Value> results;
-  for (int64_t i = 0; i < count; ++i)
+  for (size_t i = 0; i < blocks.size(); ++i)
     results.push_back(
         emitRowSums(b, ValueRange(sums).slice(kQuarters * i, kQuarters)));
   return results;
@@ -88,11 +89,11 @@ static void emitInt8Gemv(KernelBuilder &b, const LinearArgs &args) {
   plan.groups = {2, 1};
   plan.blockBytes = 16;
   plan.scratchBytes = [&](Value columns) { return b.mul(columns, 2); };
-  plan.prepare = [&](Value m, Value scratch) {
+  plan.prepare = [&](Value m, Value scratch, ArrayRef<Value>) {
     emitWideRow(b, args, m, scratch, b.index(0));
   };
-  plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
-    return emitDot(b, args, scratch, block, count);
+  plan.dot = [&](Value, Value scratch, ArrayRef<Value> blocks) {
+    return emitDot(b, args, scratch, blocks);
   };
   emitGemv(b, args, Correction::None, plan);
 }

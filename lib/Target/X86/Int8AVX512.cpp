@@ -40,12 +40,12 @@ static Value blockOffset(KernelBuilder &b, const LinearArgs &args, Value block,
 
 /// One block alone takes four words in turn, to have four chains.
 static SmallVector<Value> emitDot(KernelBuilder &b, const LinearArgs &args,
-                                  Value scratch, Value block, int64_t count) {
-  int64_t unroll = count == 1 ? 4 : 1;
+                                  Value scratch, ArrayRef<Value> blocks) {
+  int64_t unroll = blocks.size() == 1 ? 4 : 1;
   SmallVector<Value> bases;
-  for (int64_t i = 0; i < count; ++i)
-    bases.push_back(blockOffset(b, args, b.add(block, i), b.index(0)));
-  SmallVector<Value> init(count * unroll,
+  for (Value block : blocks)
+    bases.push_back(blockOffset(b, args, block, b.index(0)));
+  SmallVector<Value> init(blocks.size() * unroll,
                           b.constant(b.veci(kBlockRows, 32), 0));
   SmallVector<Value> sums = b.forLoop(
       b.index(0), args.columns, 4 * unroll, init, [&](Value k, ValueRange acc) {
@@ -59,7 +59,7 @@ static SmallVector<Value> emitDot(KernelBuilder &b, const LinearArgs &args,
         }
         return next;
       });
-  if (count == 1)
+  if (blocks.size() == 1)
     sums = {b.add(b.add(sums[0], sums[1]), b.add(sums[2], sums[3]))};
   return sums;
 }
@@ -69,11 +69,11 @@ void x86::emitVnniGemv(KernelBuilder &b, const LinearArgs &args) {
   plan.groups = {8, 1};
   plan.blockBytes = 16;
   plan.scratchBytes = [](Value columns) { return columns; };
-  plan.prepare = [&](Value m, Value scratch) {
+  plan.prepare = [&](Value m, Value scratch, ArrayRef<Value>) {
     emitBiasedRow(b, args, m, scratch, b.index(0));
   };
-  plan.dot = [&](Value, Value scratch, Value block, int64_t count) {
-    return emitDot(b, args, scratch, block, count);
+  plan.dot = [&](Value, Value scratch, ArrayRef<Value> blocks) {
+    return emitDot(b, args, scratch, blocks);
   };
   emitGemv(b, args, Correction::Biased, plan);
 }
