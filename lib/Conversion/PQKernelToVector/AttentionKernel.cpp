@@ -5,95 +5,20 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The query rows of all heads that share a key and value head are taken in
-// blocks of 16, the keys in blocks of 64, so that a block of keys and values
-// stays in the first-level cache while all rows of a block pass. Threads share
-// out the blocks of rows.
-//
-// A row keeps the largest logit so far, and the sums of the exponentials and of
-// the values relative to it; a larger one scales both down (Milakov and
-// Gimelshein, Online normalizer calculation for softmax, 2018).
+// The frame of the kernel, and rows taken one by one.
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "pquant/Conversion/PQKernelToVector.h"
-
-#include <limits>
-#include <numeric>
+#include "AttentionKernel.h"
 
 using namespace mlir;
 using namespace pquant;
 
-/// Query rows and keys of a block.
-static constexpr int64_t kRows = 16, kKeys = 64;
 /// Products that make a range worth a thread.
 static constexpr int64_t kGrainProducts = 1 << 16;
-/// Keys whose products with a row are summed at once, and vectors of the value
-/// that are.
-static constexpr int64_t kDots = 8, kSums = 8;
 /// Places that keys and values are read from at once: memory is faster with
 /// several streams than with one.
 static constexpr int64_t kStreams = 8;
-
-namespace {
-class AttentionKernel {
-public:
-  AttentionKernel(KernelBuilder &b, const KernelSpec &spec, ValueRange args);
-  void emit();
-
-private:
-  /// A query row: its batch, key head, head and position, and its place in
-  /// the state of its block.
-  struct Row {
-    Value batch, group, head, position, slot;
-  };
-
-  void emitRange(Value begin, Value end);
-  void emitRows(Value item);
-  void emitReset();
-  void emitBlock(const Row &row, Value first, Value count);
-  void emitLogits(const Row &row, Value first, Value count);
-  Value emitMaximum();
-  Value emitExponentials(Value base);
-  void addValues(const Row &row, Value first, Value count, Value decay);
-  void emitResult(const Row &row);
-  /// The row at `slot` of the block that begins at row `start` of its key head.
-  Row locate(Value batch, Value group, Value start, Value slot);
-
-  /// As many lanes as fit and divide `size`.
-  VectorType vectorOf(int64_t size) { return b.vecf(std::gcd(size, lanes)); }
-  Value load(Value memref, Value at) { return b.load(memref, at); }
-  /// Elements of a row of keys or values as floats, without its step.
-  Value loadRow(Value rows, ValueRange at, VectorType type);
-  /// The step of key or value row `t`; null where they are no integers.
-  Value loadStep(Value rows, const Row &row, Value t, int64_t columns);
-  /// Prefetches row `at` of the `count` from `first` on, where these are
-  /// walked as kStreams parts side by side.
-  void prefetch(Value rows, const Row &row, Value group, Value first,
-                Value count, Value at);
-  /// Prefetches row `at` of the block of keys behind the one from `first` on,
-  /// in the walk over blocks and then heads.
-  void prefetchNextKey(const Row &row, Value first, Value at);
-  Value negativeInfinity() {
-    return b.f32(-std::numeric_limits<float>::infinity());
-  }
-  Value exponential(Value x) { return math::ExpOp::create(b, x); }
-  Value reduce(vector::CombiningKind kind, Value v);
-
-  KernelBuilder &b;
-  AttentionSpec spec;
-  int64_t lanes;
-  bool fused;
-  Value query, key, value, mask, output;
-  Value queries, keys, groups, perGroup; ///< S, T, G, H / G
-  Value groupRows, rowBlocks;            ///< H / G * S, and in blocks
-  /// State of a block of rows: logits of a block of keys, and for each row the
-  /// sums of values (unscaled), the maximum and the sum of exponentials.
-  Value logits, sums, maxima, totals;
-};
-} // namespace
 
 AttentionKernel::AttentionKernel(KernelBuilder &b, const KernelSpec &kernel,
                                  ValueRange args)
@@ -124,12 +49,12 @@ Value AttentionKernel::loadRow(Value rows, ValueRange at, VectorType type) {
   return arith::SIToFPOp::create(b, type, b.extend(narrow, b.veci(size, 32)));
 }
 
-Value AttentionKernel::loadStep(Value rows, const Row &row, Value t,
+Value AttentionKernel::loadStep(Value rows, Value batch, Value group, Value t,
                                 int64_t columns) {
   if (!spec.element.isInteger(8))
     return {};
   Value step =
-      b.loadBytes(rows, {row.batch, row.group, t, b.index(columns)}, b.vecf(1));
+      b.loadBytes(rows, {batch, group, t, b.index(columns)}, b.vecf(1));
   return vector::ExtractOp::create(b, step, 0);
 }
 
@@ -165,41 +90,53 @@ void AttentionKernel::emit() {
 
 void AttentionKernel::emitRange(Value begin, Value end) {
   Type f32 = b.getF32Type();
-  logits = b.stackBuffer({kKeys}, f32);
   sums = b.stackBuffer({kRows, spec.width}, f32);
   maxima = b.stackBuffer({kRows}, f32);
   totals = b.stackBuffer({kRows}, f32);
-  b.forLoop(begin, end, 1, [&](Value item) { emitRows(item); });
+  logits = b.stackBuffer({kKeys}, f32);
+  tileQueries = b.stackBuffer({spec.depth, kRows}, f32);
+  tileLimits = b.stackBuffer({kRows}, b.getI32Type());
+  tileLogits = b.stackBuffer({kKeys, kRows}, f32);
+  tileDecays = b.stackBuffer({kRows}, f32);
+  if (!spec.element.isF32())
+    tileKeys = b.stackBuffer({kDots, spec.depth}, f32);
+  b.forLoop(begin, end, 1, [&](Value item) { emitItem(item); });
 }
 
-AttentionKernel::Row AttentionKernel::locate(Value batch, Value group,
-                                             Value start, Value slot) {
-  Value row = b.add(start, slot);
-  Value head = b.add(b.mul(group, perGroup), b.div(row, queries));
-  Value position = arith::RemUIOp::create(b, row, queries);
-  return {batch, group, head, position, slot};
-}
-
-void AttentionKernel::emitRows(Value item) {
+void AttentionKernel::emitItem(Value item) {
   Value matrix = b.div(item, rowBlocks);
-  Value batch = b.div(matrix, groups);
-  Value group = arith::RemUIOp::create(b, matrix, groups);
   Value start = b.mul(arith::RemUIOp::create(b, item, rowBlocks), kRows);
-  Value count = b.min(b.index(kRows), b.sub(groupRows, start));
+  RowBlock rows = {b.div(matrix, groups),
+                   arith::RemUIOp::create(b, matrix, groups), start,
+                   b.min(b.index(kRows), b.sub(groupRows, start))};
   emitReset();
-  b.forLoop(b.index(0), keys, kKeys, [&](Value first) {
-    b.forLoop(b.index(0), count, 1, [&](Value slot) {
-      Row row = locate(batch, group, start, slot);
-      Value end = keys;
-      if (spec.causal)
-        end = b.add(b.add(b.sub(keys, queries), row.position), 1);
-      Value left = b.min(b.sub(end, first), b.index(kKeys));
-      b.ifElse(b.compare(arith::CmpIPredicate::sgt, left, b.index(0)),
-               [&] { emitBlock(row, first, left); });
-    });
-  });
-  b.forLoop(b.index(0), count, 1,
-            [&](Value slot) { emitResult(locate(batch, group, start, slot)); });
+  Value many =
+      b.compare(arith::CmpIPredicate::sge, rows.count, b.index(kRows / 2));
+  b.ifElse(many, [&] { emitTile(rows); }, [&] { emitRows(rows); });
+  forEachRow(rows, [&](Row row) { emitResult(row); });
+}
+
+AttentionKernel::Row AttentionKernel::locate(const RowBlock &rows, Value slot) {
+  Value row = b.add(rows.start, slot);
+  Value head = b.add(b.mul(rows.group, perGroup), b.div(row, queries));
+  Value position = arith::RemUIOp::create(b, row, queries);
+  return {rows.batch, rows.group, head, position, slot};
+}
+
+void AttentionKernel::forEachRow(const RowBlock &rows,
+                                 llvm::function_ref<void(Row)> body) {
+  b.forLoop(b.index(0), rows.count, 1,
+            [&](Value slot) { body(locate(rows, slot)); });
+}
+
+Value AttentionKernel::visibleKeys(const Row &row) {
+  if (!spec.causal)
+    return keys;
+  return b.add(b.add(b.sub(keys, queries), row.position), 1);
+}
+
+Value AttentionKernel::maskBatch(Value batch) {
+  return b.min(batch, b.sub(b.dim(mask, 0), b.index(1)));
 }
 
 void AttentionKernel::emitReset() {
@@ -210,6 +147,20 @@ void AttentionKernel::emitReset() {
     b.store(b.f32(0.0f), totals, slot);
     b.forLoop(b.index(0), b.index(spec.width), type.getNumElements(),
               [&](Value e) { b.storeVector(zero, sums, {slot, e}); });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Row by row
+//===----------------------------------------------------------------------===//
+
+void AttentionKernel::emitRows(const RowBlock &rows) {
+  b.forLoop(b.index(0), keys, kKeys, [&](Value first) {
+    forEachRow(rows, [&](Row row) {
+      Value left = b.min(b.sub(visibleKeys(row), first), b.index(kKeys));
+      b.ifElse(b.compare(arith::CmpIPredicate::sgt, left, b.index(0)),
+               [&] { emitBlock(row, first, left); });
+    });
   });
 }
 
@@ -234,9 +185,7 @@ void AttentionKernel::emitBlock(const Row &row, Value first, Value count) {
 void AttentionKernel::emitLogits(const Row &row, Value first, Value count) {
   VectorType type = vectorOf(spec.depth);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  Value maskBatch;
-  if (mask)
-    maskBatch = b.min(row.batch, b.sub(b.dim(mask, 0), b.index(1)));
+  Value batch = mask ? maskBatch(row.batch) : Value();
   Value least = b.splat(negativeInfinity(), lanes);
   b.forLoop(b.index(0), b.index(kKeys), lanes,
             [&](Value t) { b.storeVector(least, logits, t); });
@@ -259,11 +208,12 @@ void AttentionKernel::emitLogits(const Row &row, Value first, Value count) {
     for (int64_t i = 0; i < size; ++i) {
       Value at = b.add(t, i);
       Value factor = b.f32(spec.scale);
-      if (Value step = loadStep(key, row, b.add(first, at), spec.depth))
+      if (Value step =
+              loadStep(key, row.batch, row.group, b.add(first, at), spec.depth))
         factor = b.mul(factor, step);
       Value logit = b.mul(factor, reduce(vector::CombiningKind::ADD, dots[i]));
       if (mask)
-        logit = b.add(logit, b.load(mask, {maskBatch, b.index(0), row.position,
+        logit = b.add(logit, b.load(mask, {batch, b.index(0), row.position,
                                            b.add(first, at)}));
       b.store(logit, logits, at);
     }
@@ -318,7 +268,8 @@ void AttentionKernel::addValues(const Row &row, Value first, Value count,
           Value at = b.add(first, t), factor = load(logits, t);
           if (e == 0)
             prefetchNextKey(row, first, t);
-          if (Value step = loadStep(value, row, at, spec.width))
+          if (Value step =
+                  loadStep(value, row.batch, row.group, at, spec.width))
             factor = b.mul(factor, step);
           Value p = b.splat(factor, size);
           SmallVector<Value> next;
