@@ -69,11 +69,13 @@ private:
   LogicalResult dump(Phase phase);
   LogicalResult printModule();
   LogicalResult generateCode();
-  LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine);
+  LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine,
+                          const WeightLocation &weights);
   LogicalResult startReport();
   LogicalResult writeReport();
   LogicalResult writeArtifact(llvm::Module &module,
-                              llvm::TargetMachine &machine);
+                              llvm::TargetMachine &machine,
+                              const WeightLocation &weights);
   LogicalResult writeWeightsTo(std::unique_ptr<OutputFile> &file,
                                WeightLocation &weights);
   void addMain(llvm::Module &module);
@@ -296,7 +298,8 @@ void Compilation::addMain(llvm::Module &code) {
 }
 
 LogicalResult Compilation::writeCode(llvm::Module &code,
-                                     llvm::TargetMachine &machine) {
+                                     llvm::TargetMachine &machine,
+                                     const WeightLocation &weights) {
   llvm::TimeRegion region(timer("codegen"));
   auto file = OutputFile::create(options.output);
   if (failed(file))
@@ -307,11 +310,16 @@ LogicalResult Compilation::writeCode(llvm::Module &code,
   else if (failed(emitCode(code, machine, (*file)->stream(),
                            options.emit == Emit::Assembly)))
     return failure();
+  if (options.emit == Emit::Object &&
+      (failed((*file)->close()) ||
+       failed(fillWeightSection((*file)->path().str(), weights))))
+    return failure();
   return (*file)->keep();
 }
 
 LogicalResult Compilation::writeArtifact(llvm::Module &code,
-                                         llvm::TargetMachine &machine) {
+                                         llvm::TargetMachine &machine,
+                                         const WeightLocation &weights) {
   // An archive's one object keeps its symbols local.
   size_t numParts = options.emit == Emit::Static ? 1 : kCodeParts;
   std::vector<std::unique_ptr<OutputFile>> files;
@@ -339,6 +347,8 @@ LogicalResult Compilation::writeArtifact(llvm::Module &code,
       return failure();
 
   llvm::TimeRegion region(timer("link"));
+  if (failed(fillWeightSection(objects, weights)))
+    return failure();
   auto artifact = OutputFile::create(options.output);
   if (failed(artifact) || failed((*artifact)->close()))
     return failure();
@@ -414,8 +424,8 @@ LogicalResult Compilation::generateCode() {
   bool linked = options.emit == Emit::Static ||
                 options.emit == Emit::Library ||
                 options.emit == Emit::Executable;
-  if (failed(linked ? writeArtifact(*code, **machine)
-                    : writeCode(*code, **machine)))
+  if (failed(linked ? writeArtifact(*code, **machine, weights)
+                    : writeCode(*code, **machine, weights)))
     return failure();
   if (options.weights.empty() || succeeded(weightFile->keep()))
     return success();

@@ -212,8 +212,9 @@ static Constant *buildKernels(ConstantBuilder &b, TargetAttr target,
   return b.array(structs);
 }
 
-/// The weights as a section of the object, 64-byte aligned. Their symbol is
-/// hidden, not local: the code may be split over several objects.
+/// The weights as a section of the object, 64-byte aligned, still without their
+/// bytes (the assembler would hold them all in memory). Their symbol is hidden,
+/// not local: the code may be split over several objects.
 static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
                               StringRef prefix) {
   if (!weights.bytes || !weights.separateFile.empty())
@@ -222,12 +223,10 @@ static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
   if (!weights.path.empty()) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    os << ".section .pquant_weights,\"a\",@progbits\n.balign 64\n.globl "
+    os << ".section " << kWeightSection << ",\"a\",@progbits\n.balign 64\n.globl "
        << symbol << "\n.hidden " << symbol << "\n.type " << symbol
        << ",@object\n.size " << symbol << ", " << weights.bytes << "\n"
-       << symbol << ":\n.incbin \"";
-    llvm::printEscapedString(weights.path, os);
-    os << "\"\n.text\n";
+       << symbol << ":\n.zero " << weights.bytes << "\n.text\n";
     b.module.appendModuleInlineAsm(text);
   }
   auto *global = new llvm::GlobalVariable(

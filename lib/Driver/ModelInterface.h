@@ -58,8 +58,10 @@ struct ModelInterface {
 };
 
 /// Where the weights are.
+inline constexpr llvm::StringLiteral kWeightSection = ".pquant_weights";
+
 struct WeightLocation {
-  std::string path; ///< a file to include; empty for none
+  std::string path; ///< a file to copy in; empty for none
   uint64_t bytes = 0;
   /// The path of a weight file from the artifact; empty for none.
   std::string separateFile;

@@ -1,4 +1,5 @@
-//===- Weights.cpp - The weight blob of an artifact ------------------------===//
+//===- Weights.cpp - The weight blob of an artifact
+//------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -14,6 +15,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "pquant/Layout/WeightFile.h"
 #include "pquant/Support/Constants.h"
+#include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -36,8 +38,9 @@ FailureOr<uint64_t> pquant::writeWeights(ModuleOp module, raw_ostream &os) {
     padTo(global->getAttrOfType<IntegerAttr>("pquant.offset").getInt());
     Attribute value = *global.getInitialValue();
     ArrayRef<char> bytes = getConstantBytes(value);
-    uint64_t size = global.getType().getNumElements() *
-                    llvm::divideCeil(global.getType().getElementTypeBitWidth(), 8);
+    uint64_t size =
+        global.getType().getNumElements() *
+        llvm::divideCeil(global.getType().getElementTypeBitWidth(), 8);
     if (std::optional<BitReader> bits = BitReader::get(value)) {
       for (uint64_t i = 0; i < size; ++i)
         os << static_cast<char>((*bits)[i]);
@@ -58,6 +61,71 @@ FailureOr<uint64_t> pquant::writeWeights(ModuleOp module, raw_ostream &os) {
   if (auto total = module->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
     padTo(total.getInt());
   return position;
+}
+
+/// Where the object's weight section begins in its file; none without one.
+static FailureOr<std::optional<uint64_t>> findWeightSection(StringRef object) {
+  auto file = llvm::object::ObjectFile::createObjectFile(object);
+  if (!file)
+    return reportError(llvm::toString(file.takeError()));
+  for (llvm::object::ELFSectionRef section : file->getBinary()->sections()) {
+    llvm::Expected<StringRef> name = section.getName();
+    if (!name)
+      return reportError(llvm::toString(name.takeError()));
+    if (*name == kWeightSection)
+      return std::optional<uint64_t>(section.getOffset());
+  }
+  return std::optional<uint64_t>();
+}
+
+/// Copies a file to `offset` of another.
+static LogicalResult copyInto(StringRef target, uint64_t offset,
+                              StringRef source) {
+  namespace fs = llvm::sys::fs;
+  llvm::Expected<fs::file_t> from = fs::openNativeFileForRead(source);
+  if (!from)
+    return reportError("cannot read '" + source +
+                       "': " + llvm::toString(from.takeError()));
+  int to;
+  if (std::error_code code = fs::openFileForReadWrite(
+          target, to, fs::CD_OpenExisting, fs::OF_None))
+    return reportError("cannot write '" + target + "': " + code.message());
+  llvm::raw_fd_ostream os(to, /*shouldClose=*/true, /*unbuffered=*/true);
+  os.seek(offset);
+  std::vector<char> buffer(size_t(1) << 20);
+  llvm::Error error = llvm::Error::success();
+  while (!error) {
+    llvm::Expected<size_t> count = fs::readNativeFile(*from, buffer);
+    if (!count)
+      error = count.takeError();
+    else if (*count == 0)
+      break;
+    else
+      os.write(buffer.data(), *count);
+  }
+  fs::closeFile(*from);
+  if (error)
+    return reportError("cannot read '" + source +
+                       "': " + llvm::toString(std::move(error)));
+  if (std::error_code code = os.error()) {
+    os.clear_error();
+    return reportError("cannot write '" + target + "': " + code.message());
+  }
+  return success();
+}
+
+LogicalResult pquant::fillWeightSection(ArrayRef<std::string> objects,
+                                        const WeightLocation &weights) {
+  if (weights.path.empty() || !weights.bytes)
+    return success();
+  for (StringRef object : objects) {
+    FailureOr<std::optional<uint64_t>> offset = findWeightSection(object);
+    if (failed(offset))
+      return failure();
+    if (*offset)
+      return copyInto(object, **offset, weights.path);
+  }
+  return reportError("no object has the section " + kWeightSection);
 }
 
 /// `file` as seen from the folder of `artifact`; as it is when absolute.
@@ -94,8 +162,8 @@ LogicalResult pquant::writeWeightFile(ModuleOp module, OutputFile &file,
   os.flush();
   if (os.has_error())
     return file.close();
-  auto written = llvm::MemoryBuffer::getFile(
-      file.path(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto written = llvm::MemoryBuffer::getFile(file.path(), /*IsText=*/false,
+                                             /*RequiresNullTerminator=*/false);
   if (!written)
     return reportError("cannot read '" + file.path() +
                        "': " + written.getError().message());

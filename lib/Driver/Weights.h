@@ -27,6 +27,11 @@ LogicalResult writeWeightFile(ModuleOp module, OutputFile &file,
                               StringRef destination, StringRef artifact,
                               WeightLocation &location);
 
+/// Copies the weights' file into the section that emitModelDescriptor left
+/// room in, which one of the objects has.
+LogicalResult fillWeightSection(ArrayRef<std::string> objects,
+                                const WeightLocation &weights);
+
 } // namespace pquant
 
 #endif // PQUANT_LIB_DRIVER_WEIGHTS_H

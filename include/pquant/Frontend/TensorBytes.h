@@ -18,6 +18,9 @@ namespace pquant {
 struct TensorBytes {
   llvm::ArrayRef<char> bytes;
   std::shared_ptr<const void> owner;
+  /// They are a file's, mapped for reading: memory that can be given back as
+  /// soon as nobody reads them.
+  bool isMapped = false;
 };
 
 } // namespace pquant

@@ -1,5 +1,4 @@
-//===- ConstantData.cpp - Stored bytes as constants
-//------------------------===//
+//===- ConstantData.cpp - Stored bytes as constants -----------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -15,16 +14,33 @@
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "llvm/Support/MathExtras.h"
+#include "llvm/Support/Process.h"
+#include <sys/mman.h>
 
 using namespace mlir;
 using namespace pquant;
+
+/// Gives back the whole pages among mapped bytes; a later read maps them anew.
+static void dropPages(const void *bytes, size_t size) {
+  uint64_t page = llvm::sys::Process::getPageSizeEstimate();
+  uint64_t address = reinterpret_cast<uintptr_t>(bytes);
+  uint64_t begin = llvm::alignTo(address, page);
+  uint64_t end = llvm::alignDown(address + size, page);
+  if (begin < end)
+    madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
 
 /// A blob over the bytes, or over an aligned copy where they are not aligned.
 static AsmResourceBlob makeBlob(TensorBytes data, size_t alignment) {
   if (reinterpret_cast<uintptr_t>(data.bytes.data()) % alignment != 0)
     return HeapAsmResourceBlob::allocateAndCopyWithAlign(
         data.bytes, alignment, /*dataIsMutable=*/false);
-  auto keepAlive = [owner = std::move(data.owner)](void *, size_t, size_t) {};
+  auto keepAlive = [owner = std::move(data.owner),
+                    mapped = data.isMapped](void *bytes, size_t size, size_t) {
+    if (mapped)
+      dropPages(bytes, size);
+  };
   return AsmResourceBlob(data.bytes, alignment, std::move(keepAlive),
                          /*dataIsMutable=*/false);
 }

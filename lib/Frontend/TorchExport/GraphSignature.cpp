@@ -297,7 +297,8 @@ LogicalResult GraphImporter::importStored(Scope &scope,
     StringRef bytes =
         count ? stored.storage.substr(meta.offset.number * width, count * width)
               : "";
-    data = {ArrayRef<char>(bytes.data(), bytes.size()), program.owner};
+    data = {ArrayRef<char>(bytes.data(), bytes.size()), program.owner,
+            program.isMapped};
   } else if (count > static_cast<int64_t>(stored.storage.size()) / width) {
     return tensorBuilder.error()
            << "a stored tensor whose elements overlap is not supported";

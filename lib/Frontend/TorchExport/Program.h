@@ -144,6 +144,7 @@ struct Program {
   std::vector<std::string> outputNames;
   /// Keeps the bytes of the archive.
   std::shared_ptr<const void> owner;
+  bool isMapped = false; ///< the archive is a mapped file
 };
 
 using ProgramOrError = llvm::Expected<std::unique_ptr<Program>>;

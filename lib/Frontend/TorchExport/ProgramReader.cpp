@@ -424,5 +424,8 @@ ProgramOrError pt2::readTorchExportFile(StringRef path) {
   StringRef bytes;
   if (region)
     bytes = StringRef(region->const_data(), region->size());
-  return readTorchExport(bytes, region);
+  ProgramOrError program = readTorchExport(bytes, region);
+  if (program)
+    (*program)->isMapped = true;
+  return program;
 }
