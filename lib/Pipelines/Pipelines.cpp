@@ -111,6 +111,8 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   bufferization::buildBufferDeallocationPipeline(
       pm, bufferization::BufferDeallocationPipelineOptions());
   pm.addPass(createConvertBufferizationToMemRefPass());
+  pm.addNestedPass<func::FuncOp>(
+      bufferization::createOptimizeAllocationLivenessPass());
 
   pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
   pm.addPass(createInsertProbesPass());

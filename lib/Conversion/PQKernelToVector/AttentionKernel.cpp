@@ -109,7 +109,7 @@ void AttentionKernel::emitItem(Value item) {
   RowBlock rows = {b.div(matrix, groups),
                    arith::RemUIOp::create(b, matrix, groups), start,
                    b.min(b.index(kRows), b.sub(groupRows, start))};
-  emitReset();
+  emitReset(rows.count);
   Value many =
       b.compare(arith::CmpIPredicate::sge, rows.count, b.index(kRows / 2));
   b.ifElse(many, [&] { emitTile(rows); }, [&] { emitRows(rows); });
@@ -139,12 +139,12 @@ Value AttentionKernel::maskBatch(Value batch) {
   return b.min(batch, b.sub(b.dim(mask, 0), b.index(1)));
 }
 
-void AttentionKernel::emitReset() {
+void AttentionKernel::emitReset(Value count) {
   VectorType type = vectorOf(spec.width);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  b.forLoop(b.index(0), b.index(kRows), 1, [&](Value slot) {
-    b.store(negativeInfinity(), maxima, slot);
-    b.store(b.f32(0.0f), totals, slot);
+  b.storeVector(b.splat(negativeInfinity(), kRows), maxima, b.index(0));
+  b.storeVector(b.splat(b.f32(0.0f), kRows), totals, b.index(0));
+  b.forLoop(b.index(0), count, 1, [&](Value slot) {
     b.forLoop(b.index(0), b.index(spec.width), type.getNumElements(),
               [&](Value e) { b.storeVector(zero, sums, {slot, e}); });
   });

@@ -58,7 +58,7 @@ private:
 
   void emitRange(Value begin, Value end);
   void emitItem(Value item);
-  void emitReset();
+  void emitReset(Value count);
   void emitResult(const Row &row);
   /// The row at `slot` of a block.
   Row locate(const RowBlock &rows, Value slot);
