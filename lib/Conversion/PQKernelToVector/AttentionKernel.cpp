@@ -93,7 +93,8 @@ void AttentionKernel::emitRange(Value begin, Value end) {
   sums = b.stackBuffer({kRows, spec.width}, f32);
   maxima = b.stackBuffer({kRows}, f32);
   totals = b.stackBuffer({kRows}, f32);
-  logits = b.stackBuffer({kKeys}, f32);
+  logits = b.stackBuffer({kHeads, kKeys}, f32);
+  decays = b.stackBuffer({kHeads}, f32);
   tileQueries = b.stackBuffer({spec.depth, kRows}, f32);
   tileLimits = b.stackBuffer({kRows}, b.getI32Type());
   tileLogits = b.stackBuffer({kKeys, kRows}, f32);
@@ -155,53 +156,74 @@ void AttentionKernel::emitReset(Value count) {
 //===----------------------------------------------------------------------===//
 
 void AttentionKernel::emitRows(const RowBlock &rows) {
+  // One position of several heads sees the same keys.
+  Value onePosition = b.compare(arith::CmpIPredicate::eq, queries, b.index(1));
+  Value together =
+      b.select(onePosition, b.mul(b.div(rows.count, b.index(kHeads)), kHeads),
+               b.index(0));
   b.forLoop(b.index(0), keys, kKeys, [&](Value first) {
-    forEachRow(rows, [&](Row row) {
+    auto take = [&](int64_t heads, Value slot) {
+      Row row = locate(rows, slot);
       Value left = b.min(b.sub(visibleKeys(row), first), b.index(kKeys));
       b.ifElse(b.compare(arith::CmpIPredicate::sgt, left, b.index(0)),
-               [&] { emitBlock(row, first, left); });
-    });
+               [&] { emitBlock(row, heads, first, left); });
+    };
+    b.forLoop(b.index(0), together, kHeads,
+              [&](Value slot) { take(kHeads, slot); });
+    b.forLoop(together, rows.count, 1, [&](Value slot) { take(1, slot); });
   });
 }
 
-/// Takes keys [first, first + count) into the state of a row.
-void AttentionKernel::emitBlock(const Row &row, Value first, Value count) {
-  emitLogits(row, first, count);
-  Value before = load(maxima, row.slot);
-  Value maximum = arith::MaximumFOp::create(b, before, emitMaximum());
-  // Where every logit so far is -inf, exp(-inf - 0) keeps the sums at 0.
-  Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum,
-                                     negativeInfinity());
-  Value base = b.select(none, b.f32(0.0f), maximum);
-  Value decay = exponential(b.sub(before, base));
-  Value total = b.multiplyAdd(load(totals, row.slot), decay,
-                              emitExponentials(base), fused);
-  b.store(maximum, maxima, row.slot);
-  b.store(total, totals, row.slot);
-  addValues(row, first, count, decay);
+/// Takes keys [first, first + count) into the state of `heads` rows from `row`
+/// on, which have one position.
+void AttentionKernel::emitBlock(const Row &row, int64_t heads, Value first,
+                                Value count) {
+  emitLogits(row, heads, first, count);
+  b.forLoop(b.index(0), b.index(heads), 1, [&](Value head) {
+    Value slot = b.add(row.slot, head);
+    Value before = load(maxima, slot);
+    Value maximum = arith::MaximumFOp::create(b, before, emitMaximum(head));
+    // Where every logit so far is -inf, exp(-inf - 0) keeps the sums at 0.
+    Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum,
+                                       negativeInfinity());
+    Value base = b.select(none, b.f32(0.0f), maximum);
+    Value decay = exponential(b.sub(before, base));
+    Value total = b.multiplyAdd(load(totals, slot), decay,
+                                emitExponentials(head, base), fused);
+    b.store(maximum, maxima, slot);
+    b.store(total, totals, slot);
+    b.store(decay, decays, head);
+  });
+  addValues(row, heads, first, count);
 }
 
-/// logits[t] = scale * (query row . key row first + t) + mask.
-void AttentionKernel::emitLogits(const Row &row, Value first, Value count) {
+/// logits[h][t] = scale * (query row h . key row first + t) + mask.
+void AttentionKernel::emitLogits(const Row &row, int64_t heads, Value first,
+                                 Value count) {
   VectorType type = vectorOf(spec.depth);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   Value batch = mask ? maskBatch(row.batch) : Value();
   Value least = b.splat(negativeInfinity(), lanes);
-  b.forLoop(b.index(0), b.index(kKeys), lanes,
-            [&](Value t) { b.storeVector(least, logits, t); });
-  b.forEachTile(b.index(0), count, {kDots, 1}, [&](int64_t size, Value t) {
+  for (int64_t h = 0; h < heads; ++h)
+    b.forLoop(b.index(0), b.index(kKeys), lanes,
+              [&](Value t) { b.storeVector(least, logits, {b.index(h), t}); });
+  int64_t keysAtOnce = heads == 1 ? kDots : sumsOfHead();
+  b.forEachTile(b.index(0), count, {keysAtOnce, 1}, [&](int64_t size, Value t) {
     for (int64_t i = 0; i < size; ++i)
       prefetch(value, row, row.group, first, count, b.add(t, i));
     SmallVector<Value> dots = b.forLoop(
         b.index(0), b.index(spec.depth), type.getNumElements(),
-        SmallVector<Value>(size, zero), [&](Value d, ValueRange carried) {
-          Value q =
-              b.loadVector(query, {row.batch, row.head, row.position, d}, type);
-          SmallVector<Value> next;
+        SmallVector<Value>(size * heads, zero),
+        [&](Value d, ValueRange carried) {
+          SmallVector<Value> queryRows, next;
+          for (int64_t h = 0; h < heads; ++h)
+            queryRows.push_back(b.loadVector(
+                query, {row.batch, b.add(row.head, h), row.position, d}, type));
           for (int64_t i = 0; i < size; ++i) {
             Value at = b.add(b.add(first, t), i);
             Value k = loadRow(key, {row.batch, row.group, at, d}, type);
-            next.push_back(b.multiplyAdd(q, k, carried[i], fused));
+            for (Value q : queryRows)
+              next.push_back(b.multiplyAdd(q, k, carried[next.size()], fused));
           }
           return next;
         });
@@ -211,22 +233,25 @@ void AttentionKernel::emitLogits(const Row &row, Value first, Value count) {
       if (Value step =
               loadStep(key, row.batch, row.group, b.add(first, at), spec.depth))
         factor = b.mul(factor, step);
-      Value logit = b.mul(factor, reduce(vector::CombiningKind::ADD, dots[i]));
-      if (mask)
-        logit = b.add(logit, b.load(mask, {batch, b.index(0), row.position,
-                                           b.add(first, at)}));
-      b.store(logit, logits, at);
+      for (int64_t h = 0; h < heads; ++h) {
+        Value dot = reduce(vector::CombiningKind::ADD, dots[i * heads + h]);
+        Value logit = b.mul(factor, dot);
+        if (mask)
+          logit = b.add(logit, b.load(mask, {batch, b.index(0), row.position,
+                                             b.add(first, at)}));
+        b.store(logit, logits, {b.index(h), at});
+      }
     }
   });
 }
 
-/// The largest logit of the block; those behind its end are -inf.
-Value AttentionKernel::emitMaximum() {
+/// The largest logit of a row's block; those behind its end are -inf.
+Value AttentionKernel::emitMaximum(Value head) {
   Value least = b.splat(negativeInfinity(), lanes);
   Value largest =
       b.forLoop(b.index(0), b.index(kKeys), lanes, least,
                 [&](Value t, ValueRange carried) {
-                  Value x = b.loadVector(logits, t, b.vecf(lanes));
+                  Value x = b.loadVector(logits, {head, t}, b.vecf(lanes));
                   return SmallVector<Value>{
                       arith::MaximumFOp::create(b, carried.front(), x)};
                 })
@@ -234,16 +259,16 @@ Value AttentionKernel::emitMaximum() {
   return reduce(vector::CombiningKind::MAXIMUMF, largest);
 }
 
-/// logits[t] = exp(logits[t] - base); their sum.
-Value AttentionKernel::emitExponentials(Value base) {
+/// logits[h][t] = exp(logits[h][t] - base); their sum.
+Value AttentionKernel::emitExponentials(Value head, Value base) {
   VectorType type = b.vecf(lanes);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
   Value bases = b.splat(base, lanes);
   Value sum = b.forLoop(b.index(0), b.index(kKeys), lanes, zero,
                         [&](Value t, ValueRange carried) {
-                          Value x = b.loadVector(logits, t, type);
+                          Value x = b.loadVector(logits, {head, t}, type);
                           Value p = exponential(b.sub(x, bases));
-                          b.storeVector(p, logits, t);
+                          b.storeVector(p, logits, {head, t});
                           return SmallVector<Value>{b.add(carried.front(), p)};
                         })
                   .front();
@@ -251,36 +276,45 @@ Value AttentionKernel::emitExponentials(Value base) {
 }
 
 /// sums = decay * sums + logits[0, count) . values [first, first + count).
-void AttentionKernel::addValues(const Row &row, Value first, Value count,
-                                Value decay) {
+void AttentionKernel::addValues(const Row &row, int64_t heads, Value first,
+                                Value count) {
   VectorType type = vectorOf(spec.width);
   int64_t size = type.getNumElements();
-  Value decays = b.splat(decay, size);
-  for (int64_t e = 0; e < spec.width; e += kSums * size) {
+  int64_t step = size * (heads == 1 ? kSums : sumsOfHead());
+  for (int64_t e = 0; e < spec.width; e += step) {
     SmallVector<Value> columns, inits;
-    for (int64_t i = e; i < std::min(e + kSums * size, spec.width); i += size)
+    for (int64_t i = e; i < std::min(e + step, spec.width); i += size)
       columns.push_back(b.index(i));
-    for (Value column : columns)
-      inits.push_back(
-          b.mul(decays, b.loadVector(sums, {row.slot, column}, type)));
+    for (int64_t h = 0; h < heads; ++h) {
+      Value decay = b.splat(load(decays, b.index(h)), size);
+      for (Value column : columns)
+        inits.push_back(b.mul(
+            decay, b.loadVector(sums, {b.add(row.slot, h), column}, type)));
+    }
     SmallVector<Value> results = b.forLoop(
         b.index(0), count, 1, inits, [&](Value t, ValueRange carried) {
-          Value at = b.add(first, t), factor = load(logits, t);
+          Value at = b.add(first, t);
           if (e == 0)
             prefetchNextKey(row, first, t);
-          if (Value step =
-                  loadStep(value, row.batch, row.group, at, spec.width))
-            factor = b.mul(factor, step);
-          Value p = b.splat(factor, size);
-          SmallVector<Value> next;
-          for (auto [column, sum] : llvm::zip(columns, carried)) {
-            Value v = loadRow(value, {row.batch, row.group, at, column}, type);
-            next.push_back(b.multiplyAdd(p, v, sum, fused));
+          Value valueStep =
+              loadStep(value, row.batch, row.group, at, spec.width);
+          SmallVector<Value> values, next;
+          for (Value column : columns)
+            values.push_back(
+                loadRow(value, {row.batch, row.group, at, column}, type));
+          for (int64_t h = 0; h < heads; ++h) {
+            Value p = b.load(logits, {b.index(h), t});
+            Value factor = b.splat(valueStep ? b.mul(p, valueStep) : p, size);
+            for (Value v : values)
+              next.push_back(
+                  b.multiplyAdd(factor, v, carried[next.size()], fused));
           }
           return next;
         });
-    for (auto [column, sum] : llvm::zip(columns, results))
-      b.storeVector(sum, sums, {row.slot, column});
+    for (int64_t h = 0, n = columns.size(); h < heads; ++h)
+      for (int64_t j = 0; j < n; ++j)
+        b.storeVector(results[h * n + j], sums,
+                      {b.add(row.slot, h), columns[j]});
   }
 }
 

@@ -14,8 +14,9 @@
 // the values relative to it; a larger one scales both down (Milakov and
 // Gimelshein, Online normalizer calculation for softmax, 2018).
 //
-// Few rows are taken one by one, with a vector along the depth; a block that is
-// at least half full is taken as a tile, with a lane for each row.
+// Few rows are taken one by one, with a vector along the depth, or four heads of
+// one position together; a block that is at least half full is taken as a tile,
+// with a lane for each row.
 //
 //===----------------------------------------------------------------------===//
 
@@ -41,6 +42,8 @@ public:
 private:
   /// Query rows and keys of a block.
   static constexpr int64_t kRows = 16, kKeys = 64;
+  /// Rows of one position that are taken together.
+  static constexpr int64_t kHeads = 4;
   /// Keys whose products are summed at once, at most, and vectors of the value
   /// that are.
   static constexpr int64_t kDots = 8, kSums = 8;
@@ -71,11 +74,13 @@ private:
   //===--- Row by row -----------------------------------------------------===//
 
   void emitRows(const RowBlock &rows);
-  void emitBlock(const Row &row, Value first, Value count);
-  void emitLogits(const Row &row, Value first, Value count);
-  Value emitMaximum();
-  Value emitExponentials(Value base);
-  void addValues(const Row &row, Value first, Value count, Value decay);
+  void emitBlock(const Row &row, int64_t heads, Value first, Value count);
+  void emitLogits(const Row &row, int64_t heads, Value first, Value count);
+  Value emitMaximum(Value head);
+  Value emitExponentials(Value head, Value base);
+  void addValues(const Row &row, int64_t heads, Value first, Value count);
+  /// Vectors of sums for each of kHeads rows: half of the registers in all.
+  int64_t sumsOfHead() const { return lanes == 16 ? 4 : 2; }
 
   //===--- A lane for each row --------------------------------------------===//
 
@@ -124,7 +129,9 @@ private:
   /// State of a block of rows: for each row the sums of values (unscaled), the
   /// maximum and the sum of exponentials.
   Value sums, maxima, totals;
-  Value logits; ///< of one row and a block of keys
+  /// Of rows taken together: logits (rows x keys), what earlier sums are
+  /// scaled by.
+  Value logits, decays;
   /// Of a tile: the query rows transposed (depth x rows), the number of keys
   /// that each sees, logits (keys x rows), what earlier sums are scaled by, and
   /// some keys as floats.

@@ -18,7 +18,7 @@ CASES = {  # name: (D, E, scale, causal, masked)
 }
 # B, H, G, S, T, batches of the mask
 SHAPES = [(1, 1, 1, 1, 1, 1), (1, 4, 4, 1, 200, 1), (2, 6, 2, 5, 70, 2), (1, 8, 2, 40, 40, 1), (2, 2, 1, 130, 131, 1),
-          (1, 3, 1, 4, 2, 1), (3, 2, 2, 1, 64, 1)]
+          (1, 3, 1, 4, 2, 1), (3, 2, 2, 1, 64, 1), (2, 10, 2, 1, 150, 2)]
 
 
 def reference(q, k, v, mask, scale, causal):
