@@ -17,8 +17,8 @@ module attributes {pquant.target = #pquant.target<"x86_64-unknown-linux-gnu", le
     <"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>,
     <"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma", vector_bits = 256>]>} {
 
-// Both blocks are one function. What it allocates for itself it frees; what it
-// returns is its caller's.
+// Both blocks are one function. What it allocates for itself it frees after the
+// last use; what it returns is its caller's.
 
 // REMARK: remark: 2 layers of {{[0-9]+}} operations share @layer
 // CHECK-LABEL: func.func private @layer_generic(
@@ -29,10 +29,10 @@ module attributes {pquant.target = #pquant.target<"x86_64-unknown-linux-gnu", le
 // CHECK:         call @pqk_quantize_mul_recip_generic(
 // CHECK:         %[[RESULT:.+]] = memref.alloc(%{{.+}}) {{.*}} : memref<?x5xf32>
 // CHECK:         call @pqk_binary_linear_generic(
-// CHECK:         pqk.parallel
-// CHECK:           math.exp
 // CHECK-NOT:     memref.dealloc %[[RESULT]]
 // CHECK:         memref.dealloc %[[VALUES]]
+// CHECK:         pqk.parallel
+// CHECK:           math.exp
 // CHECK-NOT:     memref.dealloc %[[RESULT]]
 // CHECK:         return %[[RESULT]] : memref<?x5xf32>
 // CHECK-LABEL: func.func private @layer_avx2(

@@ -71,12 +71,17 @@ void AttentionKernel::prefetch(Value rows, const Row &row, Value group,
     b.prefetch(rows, {row.batch, group, t, b.index(column)});
 }
 
-void AttentionKernel::prefetchNextKey(const Row &row, Value first, Value at) {
+void AttentionKernel::prefetchNextKeys(const Row &row, Value first, Value at,
+                                       Value count) {
   Value next = b.add(first, kKeys);
   Value more = b.compare(arith::CmpIPredicate::slt, next, keys);
   Value group = b.select(more, row.group, b.add(row.group, 1));
   next = b.select(more, next, b.index(0));
-  prefetch(key, row, group, next, b.min(b.sub(keys, next), b.index(kKeys)), at);
+  Value nextCount = b.min(b.sub(keys, next), b.index(kKeys));
+  Value share = b.div(b.sub(b.add(nextCount, count), b.index(1)), count);
+  Value from = b.mul(at, share);
+  b.forLoop(from, b.min(b.add(from, share), nextCount), 1,
+            [&](Value i) { prefetch(key, row, group, next, nextCount, i); });
 }
 
 void AttentionKernel::emit() {
@@ -295,7 +300,7 @@ void AttentionKernel::addValues(const Row &row, int64_t heads, Value first,
         b.index(0), count, 1, inits, [&](Value t, ValueRange carried) {
           Value at = b.add(first, t);
           if (e == 0)
-            prefetchNextKey(row, first, t);
+            prefetchNextKeys(row, first, t, count);
           Value valueStep =
               loadStep(value, row.batch, row.group, at, spec.width);
           SmallVector<Value> values, next;

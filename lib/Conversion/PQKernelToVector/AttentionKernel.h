@@ -14,9 +14,9 @@
 // the values relative to it; a larger one scales both down (Milakov and
 // Gimelshein, Online normalizer calculation for softmax, 2018).
 //
-// Few rows are taken one by one, with a vector along the depth, or four heads of
-// one position together; a block that is at least half full is taken as a tile,
-// with a lane for each row.
+// Few rows are taken one by one, with a vector along the depth, or four heads
+// of one position together; a block that is at least half full is taken as a
+// tile, with a lane for each row.
 //
 //===----------------------------------------------------------------------===//
 
@@ -110,9 +110,9 @@ private:
   /// walked as kStreams parts side by side.
   void prefetch(Value rows, const Row &row, Value group, Value first,
                 Value count, Value at);
-  /// Prefetches row `at` of the block of keys behind the one from `first` on,
-  /// in the walk over blocks and then heads.
-  void prefetchNextKey(const Row &row, Value first, Value at);
+  /// Prefetches, while row `at` of the `count` from `first` on is read, its
+  /// share of the next block of keys, in the walk over blocks and then heads.
+  void prefetchNextKeys(const Row &row, Value first, Value at, Value count);
   Value negativeInfinity() {
     return b.f32(-std::numeric_limits<float>::infinity());
   }
