@@ -280,46 +280,58 @@ Value AttentionKernel::emitExponentials(Value head, Value base) {
   return reduce(vector::CombiningKind::ADD, sum);
 }
 
-/// sums = decay * sums + logits[0, count) . values [first, first + count).
 void AttentionKernel::addValues(const Row &row, int64_t heads, Value first,
                                 Value count) {
+  accumulateValues(
+      row, heads, heads == 1 ? kSums : sumsOfHead(), first, count,
+      [&](int64_t h) { return load(decays, b.index(h)); },
+      [&](int64_t h, Value t) { return b.load(logits, {b.index(h), t}); },
+      [&](Value t) { prefetchNextKeys(row, first, t, count); });
+}
+
+void AttentionKernel::accumulateValues(
+    const Row &row, int64_t height, int64_t columnsAtOnce, Value first,
+    Value count, llvm::function_ref<Value(int64_t)> getDecay,
+    llvm::function_ref<Value(int64_t, Value)> getFactor,
+    llvm::function_ref<void(Value)> beforeValue) {
   VectorType type = vectorOf(spec.width);
-  int64_t size = type.getNumElements();
-  int64_t step = size * (heads == 1 ? kSums : sumsOfHead());
+  int64_t size = type.getNumElements(), step = size * columnsAtOnce;
   for (int64_t e = 0; e < spec.width; e += step) {
     SmallVector<Value> columns, inits;
     for (int64_t i = e; i < std::min(e + step, spec.width); i += size)
       columns.push_back(b.index(i));
-    for (int64_t h = 0; h < heads; ++h) {
-      Value decay = b.splat(load(decays, b.index(h)), size);
+    for (int64_t i = 0; i < height; ++i) {
+      Value decay = b.splat(getDecay(i), size);
       for (Value column : columns)
         inits.push_back(b.mul(
-            decay, b.loadVector(sums, {b.add(row.slot, h), column}, type)));
+            decay, b.loadVector(sums, {b.add(row.slot, i), column}, type)));
     }
     SmallVector<Value> results = b.forLoop(
         b.index(0), count, 1, inits, [&](Value t, ValueRange carried) {
           Value at = b.add(first, t);
           if (e == 0)
-            prefetchNextKeys(row, first, t, count);
+            beforeValue(t);
           Value valueStep =
               loadStep(value, row.batch, row.group, at, spec.width);
           SmallVector<Value> values, next;
           for (Value column : columns)
             values.push_back(
                 loadRow(value, {row.batch, row.group, at, column}, type));
-          for (int64_t h = 0; h < heads; ++h) {
-            Value p = b.load(logits, {b.index(h), t});
-            Value factor = b.splat(valueStep ? b.mul(p, valueStep) : p, size);
+          for (int64_t i = 0; i < height; ++i) {
+            Value factor = getFactor(i, t);
+            if (valueStep)
+              factor = b.mul(factor, valueStep);
+            factor = b.splat(factor, size);
             for (Value v : values)
               next.push_back(
                   b.multiplyAdd(factor, v, carried[next.size()], fused));
           }
           return next;
         });
-    for (int64_t h = 0, n = columns.size(); h < heads; ++h)
+    for (int64_t i = 0, n = columns.size(); i < height; ++i)
       for (int64_t j = 0; j < n; ++j)
-        b.storeVector(results[h * n + j], sums,
-                      {b.add(row.slot, h), columns[j]});
+        b.storeVector(results[i * n + j], sums,
+                      {b.add(row.slot, i), columns[j]});
   }
 }
 

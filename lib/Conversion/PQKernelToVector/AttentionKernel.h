@@ -63,6 +63,13 @@ private:
   void emitItem(Value item);
   void emitReset(Value count);
   void emitResult(const Row &row);
+  /// sums = decay * sums + factors . values [first, first + count) for `height`
+  /// rows from `row` on; `beforeValue` is called for each value once.
+  void accumulateValues(const Row &row, int64_t height, int64_t columnsAtOnce,
+                        Value first, Value count,
+                        llvm::function_ref<Value(int64_t i)> getDecay,
+                        llvm::function_ref<Value(int64_t i, Value t)> getFactor,
+                        llvm::function_ref<void(Value t)> beforeValue);
   /// The row at `slot` of a block.
   Row locate(const RowBlock &rows, Value slot);
   void forEachRow(const RowBlock &rows, llvm::function_ref<void(Row)> body);

@@ -162,51 +162,21 @@ void AttentionKernel::emitTileExponentials(Value count) {
   b.storeVector(decay, tileDecays, zero);
 }
 
-/// sums = decay * sums + tileLogits . values [first, first + count).
 void AttentionKernel::addTileValues(const RowBlock &rows, Value first,
                                     Value count) {
-  VectorType type = vectorOf(spec.width);
-  int64_t size = type.getNumElements(), vectors = spec.width / size;
+  int64_t vectors = spec.width / vectorOf(spec.width).getNumElements();
   int64_t columnsAtOnce = std::min(kSums, vectors);
   // Three quarters of the registers are sums: 32 of 512 bits, or 16.
   int64_t rowsAtOnce = std::max<int64_t>(
       1, std::min<int64_t>(8, (lanes == 16 ? 24 : 12) / columnsAtOnce));
-  for (int64_t e = 0; e < spec.width; e += columnsAtOnce * size) {
-    SmallVector<Value> columns;
-    for (int64_t i = e; i < std::min(e + columnsAtOnce * size, spec.width);
-         i += size)
-      columns.push_back(b.index(i));
-    b.forEachTile(
-        b.index(0), rows.count, {rowsAtOnce, 1}, [&](int64_t height, Value r) {
-          SmallVector<Value> slots, inits;
-          for (int64_t i = 0; i < height; ++i) {
-            slots.push_back(b.add(r, i));
-            Value decay = b.splat(b.load(tileDecays, slots.back()), size);
-            for (Value column : columns)
-              inits.push_back(b.mul(
-                  decay, b.loadVector(sums, {slots.back(), column}, type)));
-          }
-          SmallVector<Value> results = b.forLoop(
-              b.index(0), count, 1, inits, [&](Value t, ValueRange carried) {
-                Value at = b.add(first, t);
-                SmallVector<Value> values, next;
-                for (Value column : columns)
-                  values.push_back(loadRow(
-                      value, {rows.batch, rows.group, at, column}, type));
-                Value step =
-                    loadStep(value, rows.batch, rows.group, at, spec.width);
-                for (Value slot : slots) {
-                  Value p = b.load(tileLogits, {t, slot});
-                  Value factor = b.splat(step ? b.mul(p, step) : p, size);
-                  for (Value v : values)
-                    next.push_back(
-                        b.multiplyAdd(factor, v, carried[next.size()], fused));
-                }
-                return next;
-              });
-          for (int64_t i = 0, n = columns.size(); i < height; ++i)
-            for (int64_t j = 0; j < n; ++j)
-              b.storeVector(results[i * n + j], sums, {slots[i], columns[j]});
-        });
-  }
+  b.forEachTile(
+      b.index(0), rows.count, {rowsAtOnce, 1}, [&](int64_t height, Value slot) {
+        accumulateValues(
+            locate(rows, slot), height, columnsAtOnce, first, count,
+            [&](int64_t i) { return load(tileDecays, b.add(slot, i)); },
+            [&](int64_t i, Value t) {
+              return b.load(tileLogits, {t, b.add(slot, i)});
+            },
+            [](Value) {});
+      });
 }
