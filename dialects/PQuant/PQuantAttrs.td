@@ -71,7 +71,8 @@ def PQuant_QuantizerAttr : PQuant_Attr<"Quantizer", "quantizer"> {
 def PQuant_LayoutKind : I32Enum<"LayoutKind", "storage layouts of weight matrices (docs/Layout.md)", [
     I32EnumCase<"D16", 0, "d16">,
     I32EnumCase<"I8x16x4", 1, "i8x16x4">,
-    I32EnumCase<"F32x16", 2, "f32x16">]> {
+    I32EnumCase<"F32x16", 2, "f32x16">,
+    I32EnumCase<"I1x16x8", 3, "i1x16x8">]> {
   let cppNamespace = "::pquant";
 }
 
@@ -91,6 +92,8 @@ def PQuant_LayoutAttr : PQuant_Attr<"Layout", "layout",
       block  |W[16i][32j..]|W[16i+1][32j..]| ... |W[16i+15][32j..]|   64 bytes, next block: j + 1
       ```
 
+    - `i1x16x8` (i1): `[N'/16][K'/8][16]` bytes; bit b of byte r of block (i, j) is `W[16i + r][8j + b]`. Each 64 bytes hold
+      the 16 rows and 32 columns of a `d16` block, as a 4 x 16 matrix of bytes where `d16` has 16 x 4.
     - `i8x16x4` (i8): `[N'/16][K'/4][16][4]` bytes; byte (r, c) of block (i, j) is `W[16i + r][4j + c]`.
     - `f32x16` (f32): `[N'/16][K][16]` floats, columns not padded; lane r of (i, k) is `W[16i + r][k]`.
 
@@ -137,17 +140,24 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
   }];
 }
 
-def PQuant_TargetAttr : PQuant_Attr<"Target", "target"> {
+def PQuant_TargetAttr : PQuant_Attr<"Target", "target",
+    [DeclareAttrInterfaceMethods<PQuant_LayoutChooserInterface>]> {
   let summary = "the machine that a module is compiled for, as the module attribute `pquant.target`";
   let description = [{
     The LLVM triple and the instruction-set levels, weakest first; code is generated once for each and chosen when the
     artifact is loaded. Level 0 must run on every CPU of the architecture unless the user asked for one CPU.
-    Targets implement `LayoutChooserInterface` for it.
+    `binary` is the layout of 1-bit matrices, `d16` where it is left out; INT8 matrices are `i8x16x4`, float ones `f32x16`.
+
+    Example: `#pquant.target<"aarch64-unknown-linux-gnu", levels = [...], binary = i1x16x8>`
   }];
   let parameters = (ins
     StringRefParameter<>:$triple,
-    ArrayRefParameter<"::pquant::LevelAttr">:$levels);
-  let assemblyFormat = "`<` $triple `,` `levels` `=` `[` $levels `]` `>`";
+    ArrayRefParameter<"::pquant::LevelAttr">:$levels,
+    DefaultValuedParameter<"::pquant::LayoutKind", "::pquant::LayoutKind::D16">:$binaryLayout);
+  let assemblyFormat = "`<` $triple `,` `levels` `=` `[` $levels `]` (`,` `binary` `=` $binaryLayout^)? `>`";
+  let builders = [AttrBuilder<(ins "::llvm::StringRef":$triple, "::llvm::ArrayRef<::pquant::LevelAttr>":$levels), [{
+    return $_get($_ctxt, triple, levels, ::pquant::LayoutKind::D16);
+  }]>];
   let genVerifyDecl = 1;
 }
 

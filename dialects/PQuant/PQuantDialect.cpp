@@ -165,6 +165,7 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
   MLIRContext *context = getContext();
   switch (getKind()) {
   case LayoutKind::D16:
+  case LayoutKind::I1x16x8:
     expected = IntegerType::get(context, 1);
     break;
   case LayoutKind::I8x16x4:
@@ -186,6 +187,7 @@ int64_t LayoutAttr::getStorageBytes(ArrayRef<int64_t> shape) const {
   int64_t matrices = shape.size() == 3 ? shape.front() : 1;
   switch (getKind()) {
   case LayoutKind::D16:
+  case LayoutKind::I1x16x8: // the same bytes in another order
     return matrices * layout::d16Bytes(rows, columns);
   case LayoutKind::I8x16x4:
     return matrices * layout::i8x16x4Bytes(rows, columns);
@@ -233,8 +235,19 @@ void LevelAttr::assignTo(Operation *function) const {
   function->setAttr(kLevelAttrName, *this);
 }
 
+LayoutKind TargetAttr::chooseBinaryLayout(int64_t, int64_t) const {
+  return getBinaryLayout();
+}
+LayoutKind TargetAttr::chooseInt8Layout(int64_t, int64_t) const {
+  return LayoutKind::I8x16x4;
+}
+LayoutKind TargetAttr::chooseFloatLayout(int64_t, int64_t) const {
+  return LayoutKind::F32x16;
+}
+
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                 StringRef triple, ArrayRef<LevelAttr> levels) {
+                                 StringRef triple, ArrayRef<LevelAttr> levels,
+                                 LayoutKind binaryLayout) {
   if (triple.empty())
     return emitError() << "expected a target triple, but got an empty string";
   if (levels.empty())
@@ -244,5 +257,8 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
       if (earlier.getName() == level.getName())
         return emitError() << "expected distinct level names, but got '"
                            << level.getName() << "' twice";
+  if (binaryLayout != LayoutKind::D16 && binaryLayout != LayoutKind::I1x16x8)
+    return emitError() << "expected a layout of 1-bit matrices, but got "
+                       << stringifyLayoutKind(binaryLayout);
   return success();
 }

@@ -26,11 +26,11 @@
 
 #include "dialects/PQuant/PQuantDialect.h.inc"
 
+#include "dialects/PQuant/PQuantAttrInterfaces.h.inc"
+
 #define GET_ATTRDEF_CLASSES
 #include "dialects/PQuant/PQuantAttrs.h.inc"
 
-// The interfaces name attributes of ours, so they come after them.
-#include "dialects/PQuant/PQuantAttrInterfaces.h.inc"
 #include "dialects/PQuant/PQuantOpInterfaces.h.inc"
 
 #define GET_OP_CLASSES

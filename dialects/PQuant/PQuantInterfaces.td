@@ -14,16 +14,15 @@ include "mlir/IR/AttrTypeBase.td"
 def PQuant_LayoutChooserInterface : AttrInterface<"LayoutChooserInterface"> {
   let cppNamespace = "::pquant";
   let description = [{
-    How a target wants its weights stored. Each target implements it for its `#pquant.target` triple as an external
-    model, so that no pass names a machine.
+    How a target wants its weights stored, so that no pass names a machine.
   }];
   let methods = [
     InterfaceMethod<"The layout of a 1-bit matrix of `rows` x `columns`.",
-      "::pquant::LayoutAttr", "chooseBinaryLayout", (ins "int64_t":$rows, "int64_t":$columns)>,
+      "::pquant::LayoutKind", "chooseBinaryLayout", (ins "int64_t":$rows, "int64_t":$columns)>,
     InterfaceMethod<"The layout of an INT8 matrix of `rows` x `columns`.",
-      "::pquant::LayoutAttr", "chooseInt8Layout", (ins "int64_t":$rows, "int64_t":$columns)>,
+      "::pquant::LayoutKind", "chooseInt8Layout", (ins "int64_t":$rows, "int64_t":$columns)>,
     InterfaceMethod<"The layout of a float32 matrix of `rows` x `columns`.",
-      "::pquant::LayoutAttr", "chooseFloatLayout", (ins "int64_t":$rows, "int64_t":$columns)>,
+      "::pquant::LayoutKind", "chooseFloatLayout", (ins "int64_t":$rows, "int64_t":$columns)>,
   ];
 }
 

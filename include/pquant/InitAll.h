@@ -18,7 +18,6 @@
 #include "pquant/Conversion/Passes.h"
 #include "pquant/Pipelines/Pipelines.h"
 #include "pquant/Target/Passes.h"
-#include "pquant/Target/X86.h"
 #include "pquant/Transforms/Passes.h"
 
 namespace pquant {
@@ -27,7 +26,6 @@ namespace pquant {
 inline void registerAllDialects(mlir::DialectRegistry &registry) {
   registry.insert<PQuantDialect, pqk::PQKernelDialect>();
   pqk::registerBufferizableOpInterfaceExternalModels(registry);
-  registerX86Target(registry);
 }
 
 /// Registers our passes and pipelines.

@@ -19,6 +19,7 @@
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Remarks.h"
 #include "pquant/Layout/D16.h"
+#include "pquant/Layout/I1x16x8.h"
 #include "pquant/Layout/F32x16.h"
 #include "pquant/Layout/I8x16x4.h"
 #include "pquant/Support/Constants.h"
@@ -165,6 +166,10 @@ static ElementsAttr pack(ElementsAttr attr, RankedTensorType type,
     layout::packD16(reinterpret_cast<const uint8_t *>(bytes.data()), rows,
                     columns, reinterpret_cast<uint8_t *>(packed));
     break;
+  case LayoutKind::I1x16x8:
+    layout::packI1x16x8(reinterpret_cast<const uint8_t *>(bytes.data()), rows,
+                        columns, reinterpret_cast<uint8_t *>(packed));
+    break;
   case LayoutKind::I8x16x4:
     for (size_t i = 0, e = shape.size() == 3 ? shape[0] : 1; i < e; ++i)
       layout::packI8x16x4(reinterpret_cast<const int8_t *>(bytes.data()) +
@@ -224,14 +229,17 @@ private:
     int64_t columns = type.getShape().back();
     Type element = type.getElementType();
     bool fixed = !chooser;
+    LayoutKind kind;
     if (element.isInteger(1))
-      return fixed ? LayoutAttr::get(&getContext(), LayoutKind::D16)
+      kind = fixed ? LayoutKind::D16
                    : chooser.chooseBinaryLayout(rows, columns);
-    if (element.isInteger(8))
-      return fixed ? LayoutAttr::get(&getContext(), LayoutKind::I8x16x4)
+    else if (element.isInteger(8))
+      kind = fixed ? LayoutKind::I8x16x4
                    : chooser.chooseInt8Layout(rows, columns);
-    return fixed ? LayoutAttr::get(&getContext(), LayoutKind::F32x16)
-                 : chooser.chooseFloatLayout(rows, columns);
+    else
+      kind = fixed ? LayoutKind::F32x16
+                   : chooser.chooseFloatLayout(rows, columns);
+    return LayoutAttr::get(&getContext(), kind);
   }
 
   /// Packs one constant and gives it to all its uses.

@@ -7,7 +7,7 @@
 //
 // f32x16 stores [ceil(rows / 16)][columns][16] floats: lane r of (i, k) is
 // W[16i + r][k]. Rows are padded with zeros, columns are not padded
-// (docs/Layout.md, section 4).
+// (docs/Layout.md, section 5).
 //
 //===----------------------------------------------------------------------===//
 

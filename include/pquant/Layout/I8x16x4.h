@@ -7,7 +7,7 @@
 //
 // i8x16x4 stores [ceil(rows / 16)][columns padded to 64, / 4][16][4] bytes:
 // byte (r, c) of block (i, j) is W[16i + r][4j + c]. Padding is 0
-// (docs/Layout.md, section 3).
+// (docs/Layout.md, section 4).
 //
 //===----------------------------------------------------------------------===//
 

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Instruction-set levels, storage layouts and kernels of x86-64.
+// Instruction-set levels and kernels of x86-64.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,16 +16,7 @@
 #include "pquant/Conversion/PQKernelToVector.h"
 #include "pquant/Support/LLVM.h"
 
-namespace mlir {
-class DialectRegistry;
-} // namespace mlir
-
-namespace pquant {
-
-/// Makes #pquant.target choose the layouts that the x86 kernels read.
-void registerX86Target(mlir::DialectRegistry &registry);
-
-namespace x86 {
+namespace pquant::x86 {
 
 /// The levels that one artifact holds by default, weakest first: `generic`
 /// (x86-64-v2), `avx2`, `avx512`, `avx512vbmi`, `amx`.
@@ -40,7 +31,6 @@ FailureOr<TargetAttr> makeX86Target(Location loc, StringRef triple,
 /// The x86 kernels, best first, followed by the generic ones.
 SmallVector<KernelRow> getKernels();
 
-} // namespace x86
-} // namespace pquant
+} // namespace pquant::x86
 
 #endif // PQUANT_TARGET_X86_H

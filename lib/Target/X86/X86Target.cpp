@@ -9,7 +9,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/IR/DialectRegistry.h"
 #include "pquant/Target/X86.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/TargetParser/X86TargetParser.h"
@@ -71,28 +70,4 @@ FailureOr<TargetAttr> x86::makeX86Target(Location loc, StringRef triple,
       ", ");
   return emitError(loc) << "expected an x86-64 CPU or one of the levels "
                         << names << ", but got '" << only << "'";
-}
-
-namespace {
-/// D16 for all 1-bit matrices and the 16-row layouts for the others: the
-/// kernels of every level read them.
-struct X86LayoutChooser
-    : public LayoutChooserInterface::ExternalModel<X86LayoutChooser,
-                                                   TargetAttr> {
-  LayoutAttr chooseBinaryLayout(Attribute target, int64_t, int64_t) const {
-    return LayoutAttr::get(target.getContext(), LayoutKind::D16);
-  }
-  LayoutAttr chooseInt8Layout(Attribute target, int64_t, int64_t) const {
-    return LayoutAttr::get(target.getContext(), LayoutKind::I8x16x4);
-  }
-  LayoutAttr chooseFloatLayout(Attribute target, int64_t, int64_t) const {
-    return LayoutAttr::get(target.getContext(), LayoutKind::F32x16);
-  }
-};
-} // namespace
-
-void pquant::registerX86Target(DialectRegistry &registry) {
-  registry.addExtension(+[](MLIRContext *context, PQuantDialect *) {
-    TargetAttr::attachInterface<X86LayoutChooser>(*context);
-  });
 }

@@ -12,6 +12,7 @@
 
 #include "pquant/Layout/D16.h"
 #include "pquant/Layout/F32x16.h"
+#include "pquant/Layout/I1x16x8.h"
 #include "pquant/Layout/I8x16x4.h"
 #include "gtest/gtest.h"
 #include <random>
@@ -114,6 +115,25 @@ TEST(D16, WordsOfTheDrawnExample) {
   EXPECT_EQ(loadWord(&packed[8]), 0u);
   EXPECT_EQ(loadWord(&packed[64]), 0x00000002u);
   EXPECT_EQ(loadWord(&packed[68]), 0x000000ffu);
+}
+
+TEST(I1x16x8, FormulaAndInverse) {
+  for (auto [rows, columns] : shapes) {
+    std::vector<uint8_t> bits = randomBits(rows * columns, 5);
+    std::vector<uint8_t> packed(d16Bytes(rows, columns), 0xaa);
+    packI1x16x8(bits.data(), rows, columns, packed.data());
+    size_t rowEnd = roundUp(rows, 16), columnEnd = roundUp(columns, 64);
+    for (size_t n = 0; n < rowEnd; ++n)
+      for (size_t k = 0; k < columnEnd; ++k) {
+        size_t byte = (n / 16 * (columnEnd / 8) + k / 8) * 16 + n % 16;
+        bool inside = n < rows && k < columns;
+        EXPECT_EQ(packed[byte] >> (k % 8) & 1,
+                  inside && testBit(bits.data(), n * columns + k));
+      }
+    std::vector<uint8_t> back(bits.size(), 0xff);
+    unpackI1x16x8(packed.data(), rows, columns, back.data());
+    EXPECT_EQ(back, bits);
+  }
 }
 
 TEST(D16, RowSums) {
