@@ -135,6 +135,8 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
   let extraClassDeclaration = [{
     /// Whether the level has a feature, by its LLVM name ("avx512vnni").
     bool hasFeature(::llvm::StringRef feature) const;
+    /// Whether a * b + c with one rounding is one instruction.
+    bool hasFusedMultiplyAdd() const;
     /// Makes a function code of this level: sets `pquant.level`, and for LLVM its CPU, features and vector width.
     void assignTo(::mlir::Operation *function) const;
   }];

@@ -219,6 +219,10 @@ bool LevelAttr::hasFeature(StringRef feature) const {
   return false;
 }
 
+bool LevelAttr::hasFusedMultiplyAdd() const {
+  return hasFeature("fma") || hasFeature("neon");
+}
+
 void LevelAttr::assignTo(Operation *function) const {
   Builder builder(getContext());
   SmallVector<Attribute> entries;

@@ -1,56 +1,31 @@
-//===- CodeGen.cpp - LLVM IR to machine code -------------------------------===//
+//===- CodeGen.cpp - LLVM IR to machine code ------------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Functions name their CPU themselves, so the machine here is the triple's
-// baseline. Float operations are not contracted behind the IR's back: kernels
+// Functions name their CPU themselves; the machine is the triple's baseline.
+// Float operations are not contracted behind the IR's back: kernels
 // of all levels give the same bits.
 //
 //===----------------------------------------------------------------------===//
 
 #include "CodeGen.h"
 #include "OutputFile.h"
+#include "Targets.h"
 
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/Target/TargetOptions.h"
-#include "llvm/TargetParser/Triple.h"
 #include "llvm/Transforms/Utils/SplitModule.h"
 #include <atomic>
 
 using namespace pquant;
-
-FailureOr<std::unique_ptr<llvm::TargetMachine>>
-pquant::createTargetMachine(StringRef triple) {
-  LLVMInitializeX86TargetInfo();
-  LLVMInitializeX86Target();
-  LLVMInitializeX86TargetMC();
-  LLVMInitializeX86AsmPrinter();
-  LLVMInitializeX86AsmParser();
-  llvm::Triple parsed(triple);
-  std::string error;
-  const llvm::Target *target =
-      llvm::TargetRegistry::lookupTarget(parsed, error);
-  if (!target)
-    return reportError("target '" + triple + "' is not supported: " + error);
-  llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
-  options.FunctionSections = true;
-  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      parsed, /*CPU=*/"x86-64-v2", /*Features=*/"", options,
-      llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
-  return machine;
-}
 
 void pquant::optimizeModule(llvm::Module &module,
                             llvm::TargetMachine &machine) {
@@ -95,12 +70,9 @@ static LogicalResult emitPart(StringRef bitcode, StringRef triple,
       llvm::parseBitcodeFile(llvm::MemoryBufferRef(bitcode, "part"), context);
   if (!module)
     return reportError(llvm::toString(module.takeError()));
-  FailureOr<std::unique_ptr<llvm::TargetMachine>> machine =
-      createTargetMachine(triple);
-  if (failed(machine))
-    return failure();
-  optimizeModule(**module, **machine);
-  return emitCode(**module, **machine, os, /*assembly=*/false);
+  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(triple);
+  optimizeModule(**module, *machine);
+  return emitCode(**module, *machine, os, /*assembly=*/false);
 }
 
 LogicalResult pquant::emitParts(llvm::Module &module, StringRef triple,

@@ -13,7 +13,6 @@
 #define PQUANT_LIB_DRIVER_CODEGEN_H
 
 #include "pquant/Support/LLVM.h"
-#include <memory>
 
 namespace llvm {
 class Module;
@@ -22,10 +21,6 @@ class raw_pwrite_stream;
 } // namespace llvm
 
 namespace pquant {
-
-/// The code generator of a triple. Reports an unknown triple.
-FailureOr<std::unique_ptr<llvm::TargetMachine>>
-createTargetMachine(StringRef triple);
 
 /// Optimises at -O3 for the CPU that each function names.
 void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);

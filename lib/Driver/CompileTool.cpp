@@ -1,4 +1,4 @@
-//===- CompileTool.cpp - The command line of pquant-compile ----------------===//
+//===- CompileTool.cpp - The command line of pquant-compile ---------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -9,7 +9,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Link.h"
 #include "OutputFile.h"
+#include "Targets.h"
 #include "pquant/Driver/Compiler.h"
 
 #include "llvm/ADT/ScopeExit.h"
@@ -48,22 +50,26 @@ struct Flags {
       cl::value_desc("dir"), cl::cat(category)};
   cl::opt<std::string> target{
       "target",
-      cl::desc("x86-64 (default: every level of it in one artifact), host "
-               "(this machine's CPU alone) or a triple"),
+      cl::desc("x86-64 (default) or aarch64: every level of it in one "
+               "artifact; host: this machine's CPU alone; or a triple"),
       cl::init("x86-64"), cl::cat(category)};
   cl::opt<std::string> targetCpu{
       "target-cpu",
       cl::desc("Generate code for one instruction-set level or CPU only"),
       cl::value_desc("name"), cl::cat(category)};
+  cl::opt<std::string> targetFeatures{
+      "target-features",
+      cl::desc("Features of LLVM's that every level gets besides (+lse,-crc)"),
+      cl::value_desc("list"), cl::cat(category)};
   cl::opt<std::string> tokenizer{
       "tokenizer",
       cl::desc("A SentencePiece model to put into the artifact, which then "
                "reads and writes text"),
       cl::value_desc("file"), cl::cat(category)};
-  cl::opt<bool> addsBegin{
-      "bos", cl::desc("Start every text with the tokenizer's "
-                      "begin-of-sequence token"),
-      cl::cat(category)};
+  cl::opt<bool> addsBegin{"bos",
+                          cl::desc("Start every text with the tokenizer's "
+                                   "begin-of-sequence token"),
+                          cl::cat(category)};
   cl::opt<std::string> chatTemplate{
       "chat-template",
       cl::desc("What stands around the messages of a conversation: a file "
@@ -106,8 +112,9 @@ struct Flags {
   cl::opt<bool> timing{"timing", cl::desc("Print the time of every phase"),
                        cl::cat(category)};
   cl::opt<bool> optReport{
-      "opt-report", cl::desc("Print what was raised, fused, dispatched and "
-                             "chosen, and why not"),
+      "opt-report",
+      cl::desc("Print what was raised, fused, dispatched and "
+               "chosen, and why not"),
       cl::cat(category)};
   cl::opt<std::string> report{
       "report",
@@ -126,12 +133,15 @@ struct Flags {
       cl::cat(category)};
   cl::opt<std::string> symbolPrefix{
       "symbol-prefix",
-      cl::desc("Prefix of the artifact's model_descriptor function, for several "
-               "models in one program"),
+      cl::desc(
+          "Prefix of the artifact's model_descriptor function, for several "
+          "models in one program"),
       cl::init("pquant"), cl::cat(category)};
-  cl::opt<std::string> linker{"linker",
-                              cl::desc("The C compiler that links"),
+  cl::opt<std::string> linker{"linker", cl::desc("The C compiler that links"),
                               cl::value_desc("program"), cl::cat(category)};
+  cl::opt<std::string> sysroot{
+      "sysroot", cl::desc("Where the linker finds the target's C library"),
+      cl::value_desc("dir"), cl::cat(category)};
   cl::opt<std::string> runtimeDir{
       "runtime-dir", cl::desc("Where libpquant_rt.a and libpquant_run.a are"),
       cl::value_desc("dir"), cl::cat(category)};
@@ -152,8 +162,8 @@ static std::optional<Emit> parseEmit(StringRef name) {
 /// What the suffix of the output file says.
 static Emit emitFromSuffix(StringRef path) {
   static constexpr std::pair<StringLiteral, Emit> suffixes[] = {
-      {".so", Emit::Library},   {".a", Emit::Static}, {".o", Emit::Object},
-      {".s", Emit::Assembly},   {".ll", Emit::LLVMIR}, {".mlir", Emit::MLIR}};
+      {".so", Emit::Library}, {".a", Emit::Static},  {".o", Emit::Object},
+      {".s", Emit::Assembly}, {".ll", Emit::LLVMIR}, {".mlir", Emit::MLIR}};
   StringRef extension = llvm::sys::path::extension(path);
   for (auto [text, kind] : suffixes)
     if (text == extension)
@@ -181,9 +191,10 @@ static LogicalResult setEmit(const Flags &flags, CompilerOptions &options) {
     return success();
   std::optional<Phase> phase = parsePhase(phaseName);
   if (!phase)
-    return reportError("unknown kind or phase '" + phaseName +
-                       "'; expected exe, lib, static, obj, asm, llvmir, import, "
-                       "raised, packed, kernels or llvm");
+    return reportError(
+        "unknown kind or phase '" + phaseName +
+        "'; expected exe, lib, static, obj, asm, llvmir, import, "
+        "raised, packed, kernels or llvm");
   options.emit = Emit::MLIR;
   options.compileTo = *phase;
   return success();
@@ -249,6 +260,9 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.quantizeHead = flags.quantizeHead == "int8";
   options.target = flags.target;
   options.onlyLevel = flags.targetCpu;
+  options.features = flags.targetFeatures;
+  if (failed(resolveTarget(options)))
+    return failure();
   options.dumpPhases = flags.dumpPhases;
   options.timing = flags.timing;
   options.optReport = flags.optReport;
@@ -262,19 +276,24 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
     return reportError("--report-profile expected --report");
   options.symbolPrefix = flags.symbolPrefix;
   options.linker = flags.linker;
+  options.sysroot = flags.sysroot;
   options.runtimeDirectory = flags.runtimeDir;
   if (options.runtimeDirectory.empty()) {
     std::string self = llvm::sys::fs::getMainExecutable(
         argv[0], reinterpret_cast<void *>(&runCompileTool));
-    SmallString<128> path(llvm::sys::path::parent_path(
-        llvm::sys::path::parent_path(self)));
+    SmallString<128> path(
+        llvm::sys::path::parent_path(llvm::sys::path::parent_path(self)));
     llvm::sys::path::append(path, "lib");
+    if (isCrossCompile(options))
+      llvm::sys::path::append(path, getSystemName(options));
     options.runtimeDirectory = path.str().str();
   }
   // Recorded in the artifact: the version and the flags that shape it.
   options.commandLine = "pquant " PQUANT_VERSION " --target=" + options.target;
   if (!options.onlyLevel.empty())
     options.commandLine += " --target-cpu=" + options.onlyLevel;
+  if (!options.features.empty())
+    options.commandLine += " --target-features=" + options.features;
   if (options.cache != "f32")
     options.commandLine += " --cache=" + options.cache;
   if (options.quantizeHead)

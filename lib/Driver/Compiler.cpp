@@ -1,4 +1,4 @@
-//===- Compiler.cpp - From a model file to an artifact ---------------------===//
+//===- Compiler.cpp - From a model file to an artifact --------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -18,13 +18,13 @@
 #include "ModelInterface.h"
 #include "OutputFile.h"
 #include "Report.h"
+#include "Targets.h"
 #include "TextAssets.h"
 #include "Weights.h"
 #include "pquant/Frontend/ONNX.h"
 #include "pquant/Frontend/TorchExport.h"
 #include "pquant/InitAll.h"
 #include "pquant/Support/Constants.h"
-#include "pquant/Target/X86.h"
 #include "pquant/Transforms/RaiseSummary.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -43,7 +43,6 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Timer.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/TargetParser/Host.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -109,7 +108,8 @@ static DialectRegistry makeRegistry() {
 }
 
 Compilation::Compilation(const CompilerOptions &options)
-    : options(options), context(makeRegistry(), MLIRContext::Threading::DISABLED),
+    : options(options),
+      context(makeRegistry(), MLIRContext::Threading::DISABLED),
       diagnostics(&context,
                   [this](Diagnostic &diagnostic) {
                     if (diagnostic.getSeverity() !=
@@ -160,30 +160,15 @@ LogicalResult Compilation::readPhase() {
                        name.getValue() +
                        "'; expected import, raised or packed");
   if (options.emit == Emit::MLIR && options.compileTo < *phase)
-    return reportError("'" + options.input + "' is of phase '" +
-                       name.getValue() + "', after --compile-to=" +
-                       getPhaseName(options.compileTo));
+    return reportError(
+        "'" + options.input + "' is of phase '" + name.getValue() +
+        "', after --compile-to=" + getPhaseName(options.compileTo));
   reached = *phase;
   return success();
 }
 
 LogicalResult Compilation::setTarget() {
-  // The host's own features are read in `--target=host` only; everything else
-  // depends on the flags alone.
-  std::string triple = options.target, level = options.onlyLevel;
-  if (triple == "host") {
-    triple = llvm::sys::getProcessTriple();
-    if (level.empty())
-      level = llvm::sys::getHostCPUName().str();
-    llvm::errs() << "target: " << triple << ", CPU " << level << "\n";
-  } else if (triple == "x86-64" || triple == "x86_64") {
-    triple = "x86_64-pc-linux-gnu";
-  }
-  if (llvm::Triple(triple).getArch() != llvm::Triple::x86_64)
-    return reportError("target '" + options.target +
-                       "' is not supported; expected x86-64, host or an x86_64 "
-                       "triple");
-  auto made = x86::makeX86Target(UnknownLoc::get(&context), triple, level);
+  FailureOr<TargetAttr> made = makeTarget(&context, options);
   if (failed(made))
     return failure();
   target = *made;
@@ -288,8 +273,8 @@ void Compilation::addMain(llvm::Module &code) {
       llvm::FunctionType::get(i32, {i32, pointer}, false),
       llvm::GlobalValue::ExternalLinkage, "main", code);
   llvm::IRBuilder<> ir(llvm::BasicBlock::Create(llvmContext, "entry", main));
-  llvm::Value *descriptor =
-      ir.CreateCall(code.getFunction(options.symbolPrefix + "_model_descriptor"));
+  llvm::Value *descriptor = ir.CreateCall(
+      code.getFunction(options.symbolPrefix + "_model_descriptor"));
   llvm::FunctionCallee run = code.getOrInsertFunction(
       "pquant_run_main",
       llvm::FunctionType::get(i32, {i32, pointer, pointer}, false));
@@ -339,7 +324,7 @@ LogicalResult Compilation::writeArtifact(llvm::Module &code,
       optimizeModule(code, machine);
     if (failed(numParts == 1
                    ? emitCode(code, machine, *streams[0], /*assembly=*/false)
-                   : emitParts(code, target.getTriple(), streams)))
+                   : emitParts(code, options.triple, streams)))
       return failure();
   }
   for (auto &file : files)
@@ -392,10 +377,8 @@ LogicalResult Compilation::writeWeightsTo(std::unique_ptr<OutputFile> &file,
 }
 
 LogicalResult Compilation::generateCode() {
-  FailureOr<std::unique_ptr<llvm::TargetMachine>> machine =
-      createTargetMachine(target.getTriple());
-  if (failed(machine))
-    return failure();
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createTargetMachine(options.triple);
   std::unique_ptr<OutputFile> weightFile;
   WeightLocation weights;
   if (auto bytes = (*module)->getAttrOfType<IntegerAttr>("pquant.weight_bytes"))
@@ -415,17 +398,16 @@ LogicalResult Compilation::generateCode() {
       translateModuleToLLVMIR(*module, llvmContext, options.input);
   if (!code)
     return failure();
-  code->setTargetTriple((*machine)->getTargetTriple());
-  code->setDataLayout((*machine)->createDataLayout());
-  emitModelDescriptor(*code, model, target, weights, text,
-                      options.symbolPrefix, options.commandLine);
+  code->setTargetTriple(machine->getTargetTriple());
+  code->setDataLayout(machine->createDataLayout());
+  emitModelDescriptor(*code, model, target, weights, text, options.symbolPrefix,
+                      options.commandLine);
   if (options.emit == Emit::Executable)
     addMain(*code);
-  bool linked = options.emit == Emit::Static ||
-                options.emit == Emit::Library ||
+  bool linked = options.emit == Emit::Static || options.emit == Emit::Library ||
                 options.emit == Emit::Executable;
-  if (failed(linked ? writeArtifact(*code, **machine, weights)
-                    : writeCode(*code, **machine, weights)))
+  if (failed(linked ? writeArtifact(*code, *machine, weights)
+                    : writeCode(*code, *machine, weights)))
     return failure();
   if (options.weights.empty() || succeeded(weightFile->keep()))
     return success();

@@ -1,4 +1,4 @@
-//===- Link.cpp - From an object to an artifact ----------------------------===//
+//===- Link.cpp - From an object to an artifact ---------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -19,15 +19,32 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace pquant;
 
+bool pquant::isCrossCompile(const CompilerOptions &options) {
+  llvm::Triple target(options.triple), host(llvm::sys::getProcessTriple());
+  return target.getArch() != host.getArch() || target.getOS() != host.getOS() ||
+         target.getEnvironment() != host.getEnvironment();
+}
+
+std::string pquant::getSystemName(const CompilerOptions &options) {
+  llvm::Triple target(options.triple);
+  return (target.getArchName() + "-" + target.getOSName() + "-" +
+          target.getEnvironmentName())
+      .str();
+}
+
 /// The C compiler driver that links.
 static FailureOr<std::string> findLinker(const CompilerOptions &options) {
-  SmallVector<StringRef> candidates = {"cc", "gcc", "clang-22", "clang"};
+  SmallVector<std::string> candidates = {"cc", "gcc", "clang-22", "clang"};
+  if (isCrossCompile(options))
+    candidates = {getSystemName(options) + "-gcc", "clang-22", "clang"};
   if (!options.linker.empty())
     candidates = {options.linker};
-  for (StringRef candidate : candidates) {
+  for (const std::string &candidate : candidates) {
     if (auto path = llvm::sys::findProgramByName(candidate);
         path && llvm::sys::fs::can_execute(*path))
       return *path;
@@ -42,8 +59,13 @@ static FailureOr<std::string> findRuntime(const CompilerOptions &options,
   SmallString<128> path(options.runtimeDirectory);
   llvm::sys::path::append(path, name);
   if (!llvm::sys::fs::exists(path))
-    return reportError("the runtime library '" + path +
-                       "' is missing; --runtime-dir says where it is");
+    return reportError("the runtime library '" + path + "' is missing" +
+                       (isCrossCompile(options)
+                            ? ": pquant was built without the tools for " +
+                                  getSystemName(options) +
+                                  " (docs/CrossCompiling.md)"
+                            : std::string()) +
+                       "; --runtime-dir says where it is");
   return path.str().str();
 }
 
@@ -57,6 +79,21 @@ LogicalResult pquant::checkLinking(const CompilerOptions &options) {
     return failure();
   return success(options.emit == Emit::Static ||
                  succeeded(findLinker(options)));
+}
+
+/// What tells the C compiler which system it links for.
+static SmallVector<std::string> getSystemFlags(const CompilerOptions &options,
+                                               StringRef linker) {
+  SmallVector<std::string> flags;
+  if (!options.sysroot.empty())
+    flags.push_back("--sysroot=" + options.sysroot);
+  if (!isCrossCompile(options))
+    return flags;
+  if (llvm::sys::path::filename(linker).starts_with("clang"))
+    flags.append({"--target=" + options.triple, "-fuse-ld=lld"});
+  // zlib and minizip lie beside the runtime.
+  flags.push_back("-L" + options.runtimeDirectory);
+  return flags;
 }
 
 LogicalResult pquant::linkArtifact(const CompilerOptions &options,
@@ -82,12 +119,13 @@ LogicalResult pquant::linkArtifact(const CompilerOptions &options,
     FailureOr<std::string> run = findRuntime(options, "libpquant_run.a");
     if (failed(run))
       return failure();
-    arguments = {"-static-pie", "-Wl,--gc-sections", *run,
-                 *runtime,      "-l:libminizip.a",   "-l:libz.a",
-                 "-l:libgomp.a", "-lm",              "-ldl",
-                 "-lpthread"};
+    arguments = {
+        "-static-pie", "-Wl,--gc-sections", *run,  *runtime, "-l:libminizip.a",
+        "-l:libz.a",   "-l:libgomp.a",      "-lm", "-ldl",   "-lpthread"};
   }
   arguments.insert(arguments.begin(), objects.begin(), objects.end());
+  SmallVector<std::string> flags = getSystemFlags(options, *linker);
+  arguments.insert(arguments.begin(), flags.begin(), flags.end());
   arguments.insert(arguments.begin(), *linker);
   arguments.insert(arguments.end(), {"-o", output.str()});
 

@@ -18,6 +18,11 @@
 
 namespace pquant {
 
+/// Whether the target is another system than the one that this program runs on.
+bool isCrossCompile(const CompilerOptions &options);
+/// The target's name as GNU tools and Debian spell it, "aarch64-linux-gnu".
+std::string getSystemName(const CompilerOptions &options);
+
 /// Links `object` into a shared library or an executable at `output`.
 /// Fails when there is no linker or runtime library for what is to be written:
 /// better now than after a long compile.

@@ -11,10 +11,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "Report.h"
+#include "Targets.h"
 
 #include "OutputFile.h"
 #include "pquant/Support/NodeName.h"
-#include "pquant/Target/X86.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/Format.h"
@@ -227,7 +227,7 @@ void Report::writeKernels(raw_ostream &os) const {
   for (LevelAttr level : target.getLevels())
     os << "<th>" << escape(level.getName()) << "</th>";
   os << "</tr>\n";
-  SmallVector<KernelRow> rows = x86::getKernels();
+  SmallVector<KernelRow> rows = getKernels(target);
   for (const auto &entry : kinds) {
     os << "<tr>" << text(entry.second);
     for (LevelAttr level : target.getLevels()) {

@@ -117,6 +117,8 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
   pm.addPass(createInsertProbesPass());
   pm.addPass(createCloneLevelsPass());
+  // One for each target; they leave modules of others alone.
+  pm.addPass(createARMKernelsPass());
   pm.addPass(createX86KernelsPass());
   addCleanup(pm);
   pm.addPass(createVerifyKernelsPass());

@@ -11,7 +11,7 @@
 
 #include "Cpu.h"
 
-#if !defined(__x86_64__)
+#if !defined(__x86_64__) && !defined(__aarch64__)
 
 bool pquant::cpuHasFeature(const char *, size_t) { return false; }
 

@@ -21,8 +21,6 @@
 #include <cmath>
 #include <new>
 
-#pragma STDC FP_CONTRACT OFF
-
 using namespace pquant;
 using text::Buffer;
 

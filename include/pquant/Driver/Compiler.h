@@ -34,10 +34,13 @@ struct CompilerOptions {
   std::string output;
   Emit emit = Emit::Library;
   Phase compileTo = Phase::Object; ///< the phase printed by Emit::MLIR
-  std::string target = "x86-64";   ///< x86-64, host, or a triple
+  std::string target = "x86-64"; ///< x86-64, aarch64, host, or a triple
+  std::string triple;    ///< LLVM's, which `target` stands for
   std::string onlyLevel; ///< one instruction-set level; all when empty
+  std::string features;  ///< added to every level: "+lse,-crc"
   std::string symbolPrefix = "pquant";
   std::string linker;     ///< the C compiler driver that links; found when empty
+  std::string sysroot;    ///< given to the linker
   std::string runtimeDirectory; ///< where libpquant_rt.a is
   std::string report;        ///< an HTML file about the artifact
   std::string reportProfile; ///< a profile to show in it

@@ -10,11 +10,31 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ARMKernelsPass : Pass<"pquant-arm-kernels", "::mlir::ModuleOp"> {
+  let summary = "replace pqk ops by calls of AArch64 kernels";
+  let description = [{
+    As `pquant-convert-pqkernel-to-vector`, with the kernels of the AArch64 table for levels that have their capability
+    (smmla on i8mm; table look-up, sdot or widening products on neon) and generic ones otherwise. Weights are in layouts
+    `i1x16x8` and `i8x16x4`. A module whose `pquant.target` is not AArch64 is left alone.
+
+    ```
+    pqk.binary_linear ins(%q, %s, %t, %w, %ws : ...) outs(%y : ...) {columns = 64 : i64}  // in a function of level neon
+    // becomes
+    call @pqk_binary_linear_neon(%q, %s, %t, %w, %ws, %y)
+    ```
+  }];
+  let dependentDialects = [
+    "::pquant::pqk::PQKernelDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
 def X86KernelsPass : Pass<"pquant-x86-kernels", "::mlir::ModuleOp"> {
   let summary = "replace pqk ops by calls of x86 kernels";
   let description = [{
     As `pquant-convert-pqkernel-to-vector`, with the kernels of the x86 table for levels that have their capability
-    (look-up and AND kernels on AVX-512 VNNI, multiply-add on AVX2) and the generic ones otherwise.
+    (look-up and AND kernels on AVX-512 VNNI, multiply-add on AVX2) and the generic ones otherwise. A module whose
+    `pquant.target` is not x86 is left alone.
 
     ```
     pqk.binary_linear ins(%q, %s, %t, %w, %ws : ...) outs(%y : ...) {columns = 64 : i64}  // in a function of level avx512

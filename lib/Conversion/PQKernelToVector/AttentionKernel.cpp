@@ -23,7 +23,7 @@ static constexpr int64_t kStreams = 8;
 AttentionKernel::AttentionKernel(KernelBuilder &b, const KernelSpec &kernel,
                                  ValueRange args)
     : b(b), spec(kernel.attention), lanes(kernel.level.getVectorBits() / 32),
-      fused(kernel.level.hasFeature("fma")), query(args[0]), key(args[1]),
+      fused(kernel.level.hasFusedMultiplyAdd()), query(args[0]), key(args[1]),
       value(args[2]), mask(spec.masked ? args[3] : Value()),
       output(args.back()) {
   queries = b.dim(query, 2);

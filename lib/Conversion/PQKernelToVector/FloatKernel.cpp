@@ -65,7 +65,7 @@ static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
 void pquant::emitFloatLinear(KernelBuilder &b, const KernelSpec &spec,
                              ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
-  bool fused = spec.level.hasFeature("fma");
+  bool fused = spec.level.hasFusedMultiplyAdd();
   FloatTiles tiles = getFloatTiles(spec.level.getVectorBits());
   auto vector = [&] {
     GemvPlan plan;

@@ -14,6 +14,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "pquant/Target/Passes.h"
 #include "pquant/Target/X86.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -41,6 +42,9 @@ namespace {
 struct X86KernelsPass
     : public pquant::impl::X86KernelsPassBase<X86KernelsPass> {
   void runOnOperation() override {
+    auto target = getOperation()->getAttrOfType<TargetAttr>(kTargetAttrName);
+    if (target && !llvm::Triple(target.getTriple()).isX86())
+      return;
     if (failed(lowerKernelOps(getOperation(), x86::getKernels())))
       signalPassFailure();
   }
