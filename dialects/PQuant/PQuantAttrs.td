@@ -118,7 +118,8 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
   let description = [{
     `name` is what the user sees and what suffixes symbols; `cpu` and `features` (comma-separated, each with `+` or `-`)
     are given to LLVM for every function of this level; `requires` is the list of LLVM feature names without `+` that the
-    runtime looks for; `vector_bits` is the preferred vector width.
+    runtime looks for; `vector_bits` is the preferred vector width; `tune` names the CPU whose pipelines code is scheduled
+    for, `cpu` where it is left out.
 
     Example: `#pquant.level<"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma,f16c,bmi2", vector_bits = 256>`
   }];
@@ -127,10 +128,15 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
     StringRefParameter<>:$cpu,
     StringRefParameter<>:$features,
     StringRefParameter<>:$requirements,
-    "int64_t":$vectorBits);
+    "int64_t":$vectorBits,
+    StringRefParameter<"", "\"\"">:$tune);
+  let builders = [AttrBuilder<(ins "::llvm::StringRef":$name, "::llvm::StringRef":$cpu, "::llvm::StringRef":$features,
+                                   "::llvm::StringRef":$requirements, "int64_t":$vectorBits), [{
+    return $_get($_ctxt, name, cpu, features, requirements, vectorBits, /*tune=*/"");
+  }]>];
   let assemblyFormat = [{
     `<` $name `,` `cpu` `=` $cpu `,` `features` `=` $features `,` `requires` `=` $requirements `,`
-        `vector_bits` `=` $vectorBits `>`
+        `vector_bits` `=` $vectorBits (`,` `tune` `=` $tune^)? `>`
   }];
   let extraClassDeclaration = [{
     /// Whether the level has a feature, by its LLVM name ("avx512vnni").

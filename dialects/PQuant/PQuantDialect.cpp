@@ -233,6 +233,8 @@ void LevelAttr::assignTo(Operation *function) const {
   add("target-cpu", getCpu());
   if (!getFeatures().empty())
     add("target-features", getFeatures());
+  if (!getTune().empty())
+    add("tune-cpu", getTune());
   add("prefer-vector-width", bits);
   add("min-legal-vector-width", bits);
   function->setAttr("passthrough", builder.getArrayAttr(entries));

@@ -96,40 +96,43 @@ static SmallVector<std::string> getSystemFlags(const CompilerOptions &options,
   return flags;
 }
 
-LogicalResult pquant::linkArtifact(const CompilerOptions &options,
-                                   ArrayRef<std::string> objects,
-                                   StringRef output) {
-  FailureOr<std::string> linker = findLinker(options);
+/// The command that links `objects`; fails when the runtime is missing.
+static FailureOr<SmallVector<std::string>>
+makeLinkCommand(const CompilerOptions &options, StringRef linker,
+                ArrayRef<std::string> objects, StringRef output) {
   FailureOr<std::string> runtime = findRuntime(options, "libpquant_rt.a");
-  if (failed(linker) || failed(runtime))
+  if (failed(runtime))
     return failure();
-  SmallVector<std::string> arguments;
+  SmallVector<std::string> command = {linker.str()};
+  llvm::append_range(command, getSystemFlags(options, linker));
+  llvm::append_range(command, objects);
   if (options.emit == Emit::Library) {
-    arguments = {"-shared",
-                 "-Wl,-Bsymbolic",
-                 "-Wl,--whole-archive",
-                 *runtime,
-                 "-Wl,--no-whole-archive",
-                 "-Wl,--gc-sections",
-                 "-Wl,-z,noexecstack,-z,defs",
-                 "-lgomp",
-                 "-lm",
-                 "-ldl"};
+    command.append({"-shared", "-Wl,-Bsymbolic", "-Wl,--whole-archive",
+                    *runtime, "-Wl,--no-whole-archive", "-Wl,--gc-sections",
+                    "-Wl,-z,noexecstack,-z,defs", "-lgomp", "-lm", "-ldl"});
   } else {
     FailureOr<std::string> run = findRuntime(options, "libpquant_run.a");
     if (failed(run))
       return failure();
-    arguments = {
-        "-static-pie", "-Wl,--gc-sections", *run,  *runtime, "-l:libminizip.a",
-        "-l:libz.a",   "-l:libgomp.a",      "-lm", "-ldl",   "-lpthread"};
+    command.append({"-static-pie", "-Wl,--gc-sections", *run, *runtime,
+                    "-l:libminizip.a", "-l:libz.a", "-l:libgomp.a", "-lm",
+                    "-ldl", "-lpthread"});
   }
-  arguments.insert(arguments.begin(), objects.begin(), objects.end());
-  SmallVector<std::string> flags = getSystemFlags(options, *linker);
-  arguments.insert(arguments.begin(), flags.begin(), flags.end());
-  arguments.insert(arguments.begin(), *linker);
-  arguments.insert(arguments.end(), {"-o", output.str()});
+  command.append({"-o", output.str()});
+  return command;
+}
 
-  SmallVector<StringRef> references(arguments.begin(), arguments.end());
+LogicalResult pquant::linkArtifact(const CompilerOptions &options,
+                                   ArrayRef<std::string> objects,
+                                   StringRef output) {
+  FailureOr<std::string> linker = findLinker(options);
+  if (failed(linker))
+    return failure();
+  FailureOr<SmallVector<std::string>> command =
+      makeLinkCommand(options, *linker, objects, output);
+  if (failed(command))
+    return failure();
+  SmallVector<StringRef> references(command->begin(), command->end());
   SmallString<128> log;
   if (std::error_code error =
           llvm::sys::fs::createTemporaryFile("pquant-link", "log", log))

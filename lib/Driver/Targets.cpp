@@ -104,7 +104,7 @@ static LevelAttr addFeatures(LevelAttr level, StringRef features) {
       required = join(required, feature);
   return LevelAttr::get(level.getContext(), level.getName(), level.getCpu(),
                         join(level.getFeatures(), features), required,
-                        level.getVectorBits());
+                        level.getVectorBits(), level.getTune());
 }
 
 FailureOr<TargetAttr> pquant::makeTarget(MLIRContext *context,

@@ -45,7 +45,7 @@ inline constexpr int64_t kPrefetchBytes = 512;
 inline constexpr int64_t kPanelColumns = 512;
 
 /// What matrix-matrix kernels on quads share: rows, columns and copied rows.
-GemmPlan makeQuadPlan(KernelBuilder &b, const LinearArgs &args);
+GemmPlan makeQuadPlan(KernelBuilder &b, const LinearArgs &args, bool hasSdot);
 
 /// The sums of a tile of one block whose quads lie in `quads` from `base` on,
 /// 64 bytes for each 4 columns: vector<16xi32> for each row.

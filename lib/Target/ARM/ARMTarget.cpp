@@ -7,7 +7,9 @@
 //
 // The only place that knows AArch64 feature names beside the kernel table. All
 // AArch64 CPUs that Linux runs on have NEON, so `generic` and `neon` differ in
-// their kernels only: the generic ones are the oracle of the others.
+// their kernels only: the generic ones are the oracle of the others. Levels are
+// tuned for the cores that stop there: small in-order ones, Cortex-A76 and
+// Neoverse N1, Neoverse N2.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,11 +25,12 @@ static constexpr int64_t kVectorBits = 128;
 SmallVector<LevelAttr> arm::getLevels(MLIRContext *context) {
   return {
       LevelAttr::get(context, "generic", "generic", "", "", kVectorBits),
-      LevelAttr::get(context, "neon", "generic", "", "neon", kVectorBits),
+      LevelAttr::get(context, "neon", "generic", "", "neon", kVectorBits,
+                     "cortex-a55"),
       LevelAttr::get(context, "dotprod", "generic", "+dotprod", "neon,dotprod",
-                     kVectorBits),
+                     kVectorBits, "neoverse-n1"),
       LevelAttr::get(context, "i8mm", "generic", "+dotprod,+i8mm",
-                     "neon,dotprod,i8mm", kVectorBits),
+                     "neon,dotprod,i8mm", kVectorBits, "neoverse-n2"),
   };
 }
 

@@ -204,19 +204,57 @@ static void emitQuadPanel(KernelBuilder &b, const LinearArgs &args, Value block,
   });
 }
 
+/// The sums of a tile of one block without sdot: the panel's bytes mask the
+/// activations, and sadalp adds pairs to 16 bits, of which a chunk of 256
+/// columns takes 64 * 256 = 16384 at most.
+static SmallVector<Value> emitMaskTile(KernelBuilder &b,
+                                       const GemmPlan::Tile &tile) {
+  VectorType bytes = b.veci(16, 8), pairs = b.veci(8, 16), sums = b.veci(4, 32);
+  SmallVector<Value> init(4 * tile.rows, b.constant(pairs, 0));
+  SmallVector<Value> acc = b.forLoop(
+      b.index(0), tile.width, 4, init, [&](Value k, ValueRange carried) {
+        SmallVector<Value> x, next(carried);
+        for (Value row : tile.rowOffsets)
+          x.push_back(b.bitcast(
+              b.broadcastWord(tile.activations, b.add(row, k), 32, 4), bytes));
+        for (int64_t t = 0; t < 4; ++t) {
+          Value mask =
+              b.loadVector(tile.panel, b.add(b.mul(k, 16), 16 * t), bytes);
+          for (int64_t i = 0; i < tile.rows; ++i) {
+            Value &sum = next[4 * i + t];
+            sum = b.add(sum, b.intrinsic("llvm.aarch64.neon.saddlp.v8i16.v16i8",
+                                         pairs, b.bitAnd(x[i], mask)));
+          }
+        }
+        return next;
+      });
+  for (Value &sum : acc)
+    sum = b.intrinsic("llvm.aarch64.neon.saddlp.v4i32.v8i16", sums, sum);
+  SmallVector<Value> rows;
+  for (int64_t i = 0; i < tile.rows; ++i)
+    rows.push_back(arm::emitConcat(b, ValueRange(acc).slice(4 * i, 4)));
+  return rows;
+}
+
 static void emitQuadGemm(KernelBuilder &b, const LinearArgs &args,
                          bool hasSdot) {
-  GemmPlan plan = arm::makeQuadPlan(b, args);
-  plan.panelBytes = kBlockRows * arm::kPanelColumns;
+  GemmPlan plan = arm::makeQuadPlan(b, args, hasSdot);
+  if (!hasSdot) {
+    plan.rows = {4, 1};
+    plan.chunk = 256;
+  }
+  plan.panelBytes = kBlockRows * plan.chunk;
   plan.fillPanel = [&](Value block, Value k0, Value width, Value panel,
                        int64_t) {
     emitQuadPanel(b, args, block, k0, width, panel);
   };
   plan.multiply = [&](const GemmPlan::Tile &tile, SmallVector<Value> acc) {
-    SmallVector<Value> minus =
-        arm::emitQuadTile(b, tile, tile.panel, b.index(0), hasSdot);
-    for (auto [sum, more] : llvm::zip(acc, minus))
-      sum = b.sub(sum, more);
+    // Bytes of -1 multiply, and mask: the products of one have another sign.
+    SmallVector<Value> sums =
+        hasSdot ? arm::emitQuadTile(b, tile, tile.panel, b.index(0), hasSdot)
+                : emitMaskTile(b, tile);
+    for (auto [sum, more] : llvm::zip(acc, sums))
+      sum = hasSdot ? b.sub(sum, more) : b.add(sum, more);
     return acc;
   };
   emitGemm(b, args, Correction::PlusSum, plan);

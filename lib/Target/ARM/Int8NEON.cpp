@@ -121,7 +121,7 @@ static SmallVector<Value> emitQuadColumns(KernelBuilder &b,
 
 void arm::emitQuadGemv(KernelBuilder &b, const LinearArgs &args, bool hasSdot) {
   GemvPlan plan;
-  plan.groups = {4, 1};
+  plan.groups = {hasSdot ? 4 : 2, 1}; // as many as fit the registers
   plan.blockBytes = 16;
   plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
     return emitQuadColumns(b, args, m, blocks, hasSdot);
@@ -133,10 +133,14 @@ void arm::emitQuadGemv(KernelBuilder &b, const LinearArgs &args, bool hasSdot) {
 // Matrix-matrix
 //===----------------------------------------------------------------------===//
 
-GemmPlan arm::makeQuadPlan(KernelBuilder &b, const LinearArgs &args) {
+GemmPlan arm::makeQuadPlan(KernelBuilder &b, const LinearArgs &args,
+                           bool hasSdot) {
   GemmPlan plan;
   plan.blocks = {1};
-  plan.rows = {4, 1};
+  if (hasSdot)
+    plan.rows = {4, 1};
+  else // bound by arithmetic, not by loads
+    plan.rows = {1};
   plan.chunk = kPanelColumns;
   plan.activationBytes = 1;
   plan.panelBytes = 0;
@@ -170,7 +174,7 @@ SmallVector<Value> arm::emitQuadTile(KernelBuilder &b,
 
 static void emitInt8Gemm(KernelBuilder &b, const LinearArgs &args,
                          bool hasSdot) {
-  GemmPlan plan = arm::makeQuadPlan(b, args);
+  GemmPlan plan = arm::makeQuadPlan(b, args, hasSdot);
   plan.multiply = [&](const GemmPlan::Tile &tile, SmallVector<Value> acc) {
     SmallVector<Value> sums = arm::emitQuadTile(
         b, tile, args.weight, arm::getInt8Offset(b, args, tile.block, tile.k0),

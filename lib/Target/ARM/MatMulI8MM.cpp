@@ -128,7 +128,7 @@ static void emitGemmTiles(
     KernelBuilder &b, const LinearArgs &args, Correction fix, bool negated,
     llvm::function_ref<void(Value block, Value k0, Value width, Value panel)>
         fillPanel) {
-  GemmPlan plan = arm::makeQuadPlan(b, args);
+  GemmPlan plan = arm::makeQuadPlan(b, args, /*hasSdot=*/true);
   plan.rows = {4, 2, 1};
   plan.panelBytes = kBlockRows * arm::kPanelColumns;
   plan.fillPanel = [&](Value block, Value k0, Value width, Value panel,

@@ -3,9 +3,9 @@
 // RUN: pquant-opt %s --pquant-x86-kernels --canonicalize --cse --pquant-llvm-pipeline \
 // RUN:   | mlir-translate --allow-unregistered-dialect --mlir-to-llvmir \
 // RUN:   | opt -O2 -mtriple=x86_64-unknown-linux-gnu | llc -O3 -o %t.s
-// RUN: %python %S/Inputs/inner_loops.py vpermb vpternlogq vpdpbusd vpandq vpshufb vpmaddubsw vpmaddwd prefetcht0 \
+// RUN: %python %S/../Inputs/inner_loops.py vpermb vpternlogq vpdpbusd vpandq vpshufb vpmaddubsw vpmaddwd prefetcht0 \
 // RUN:     < %t.s | FileCheck %s
-// RUN: %python %S/Inputs/inner_loops.py tdpbsud tdpbssd tileloadd tilestored vpandq < %t.s > %t.tiles
+// RUN: %python %S/../Inputs/inner_loops.py tdpbsud tdpbssd tileloadd tilestored vpandq < %t.s > %t.tiles
 // RUN: FileCheck %s --input-file=%t.tiles --check-prefix=AMX
 // RUN: FileCheck %s --input-file=%t.tiles --check-prefix=TILES
 

@@ -12,14 +12,14 @@ import re
 import sys
 
 LABEL = re.compile(r"^([.\w]+):")
-JUMP = re.compile(r"^\s+j\w+\s+([.\w]+)")
+JUMP = re.compile(r"^\s+(?:j\w+|b\.\w+|cbn?z\s+\w+,)\s+([.\w]+)")
 
 
 def main():
     wanted = sys.argv[1:]
     function, label, body = "", "", []
     for line in sys.stdin:
-        line = line.split("#")[0].rstrip()
+        line = re.split(r"#(?!-?\d)|//", line)[0].rstrip()
         match = LABEL.match(line)
         if match:
             label, body = match.group(1), []
@@ -34,7 +34,7 @@ def main():
             continue
         counts = [sum(text.split()[0] == name for text in body) for name in wanted]
         if any(counts):
-            stack = sum("(%rsp" in text for text in body)
+            stack = sum("(%rsp" in text or "[sp" in text for text in body)
             print(f"{function}:", *(f"{n}={c}" for n, c in zip(wanted, counts)), f"stack={stack}")
 
 
