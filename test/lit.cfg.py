@@ -4,6 +4,7 @@ import os
 import platform
 
 import lit.formats
+import lit.util
 from lit.llvm import llvm_config
 
 config.name = "PQUANT"
@@ -68,3 +69,9 @@ if os.path.isdir(config.pquant_tools_dir):
 if os.path.exists(os.path.join(config.llvm_tools_dir, "mlir-runner")):
     config.available_features.add("mlir-runner")
 config.available_features.add("host-" + platform.machine())
+
+# Cross-compiled artifacts: what links them, and what runs them.
+if os.path.exists(os.path.join(config.pquant_binary_dir, "lib", "aarch64-linux-gnu", "libpquant_run.a")):
+    config.available_features.add("aarch64-runtime")
+    if lit.util.which("qemu-aarch64"):
+        config.available_features.add("aarch64")

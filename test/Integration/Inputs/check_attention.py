@@ -1,13 +1,12 @@
 """Calls the attention kernels of attention.mlir and compares them with NumPy.
 
-usage: check_attention.py LIBRARY
+The arguments are those of check_kernels.py.
 """
 
-import ctypes
 import sys
 
 import numpy as np
-from check_kernels import LEVELS, call
+from check_kernels import open_kernels
 
 CASES = {  # name: (D, E, scale, causal, masked)
     "64_64_causal_scale3e000000": (64, 64, 0.125, True, False),
@@ -65,7 +64,7 @@ def check(library, level, name, shape, rng):
     mask[rng.random(mask.shape) < 0.3] = -np.inf
     mask[:, :, 0, :] = -np.inf  # a row without keys
     y = np.full((batch, heads, s, width), np.nan, np.float32)
-    call(library, f"attention_{name}_{level}", q, k, v, *([mask] if masked else []), y)
+    library.call(f"attention_{name}_{level}", q, k, v, *([mask] if masked else []), y)
     want = reference(q, k_value, v_value, mask if masked else None, scale, causal)
     # 1e-5 of the largest value, as the op says.
     if np.abs(y - want).max() <= 1e-5 * max(1e-6, np.abs(want).max()):
@@ -75,16 +74,12 @@ def check(library, level, name, shape, rng):
 
 
 def main():
-    flags = set(open("/proc/cpuinfo").read().split("flags")[1].split("\n")[0].split())
-    library = ctypes.CDLL(sys.argv[1])
+    library, levels = open_kernels(sys.argv[1:], ["generic", "avx2", "avx512"])
     failures = 0
-    for level in ["generic", "avx2", "avx512"]:
-        if not flags.issuperset(LEVELS[level]):
-            print(f"{level}: not on this CPU")
-            continue
+    for level in levels:
         rng, failed, count = np.random.default_rng(0), 0, 0
         for ranges in [1, 3]:
-            ctypes.c_int64.in_dll(library, "test_ranges").value = ranges
+            library.set_ranges(ranges)
             for name in CASES:
                 for shape in SHAPES:
                     failed += check(library, level, name, shape, rng)

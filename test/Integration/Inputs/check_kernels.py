@@ -1,10 +1,14 @@
-"""Checks every kernel of a shared object, at every level that this CPU has, against NumPy.
+"""Checks every kernel at every level that the CPU has against NumPy: bit for bit, but for float_linear.
 
-Usage: check_kernels.py KERNELS.SO [LEVEL...]. The integer kernels and the quantiser must agree bit for bit.
+    check_kernels.py KERNELS.SO                 of a shared object, in this process
+    check_kernels.py --server COMMAND LEVEL...  of a program of another architecture (AArch64/Inputs/server.c)
 """
 
 import ctypes
 import re
+import shlex
+import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -40,9 +44,50 @@ def memref(array):
     return ctypes.byref(result), (result, array)
 
 
-def call(library, name, *arrays):
-    pairs = [memref(a) for a in arrays]
-    getattr(library, "_mlir_ciface_pqk_" + name)(*[p[0] for p in pairs])
+class Library:
+    """Kernels in this process."""
+
+    pack_binary = staticmethod(lambda signs: pack_d16(signs))
+
+    def __init__(self, path):
+        self.library = ctypes.CDLL(path)
+
+    def set_ranges(self, count):
+        ctypes.c_int64.in_dll(self.library, "test_ranges").value = count
+
+    def call(self, name, *arrays):
+        pairs = [memref(a) for a in arrays]
+        getattr(self.library, "_mlir_ciface_pqk_" + name)(*[p[0] for p in pairs])
+
+
+class Server:
+    """Kernels in another process, that reads calls and writes back the memory of all operands."""
+
+    pack_binary = staticmethod(lambda signs: pack_i1x16x8(signs))
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def set_ranges(self, count):
+        self.ranges = count
+
+    def call(self, name, *arrays):
+        name = ("_mlir_ciface_pqk_" + name).encode()
+        message = [struct.pack("<qqq", self.ranges, len(arrays), len(name)), name]
+        spans = []
+        for array in arrays:
+            strides = [s // array.itemsize for s in array.strides]
+            length = 1 + sum((n - 1) * s for n, s in zip(array.shape, strides)) if array.size else 0
+            spans.append(np.lib.stride_tricks.as_strided(array, (length,), (array.itemsize,)))
+            message.append(struct.pack(f"<qq{2 * array.ndim}q", array.ndim, spans[-1].nbytes, *array.shape, *strides))
+            message.append(spans[-1].tobytes())
+        self.process.stdin.write(b"".join(message))
+        self.process.stdin.flush()
+        for span in spans:
+            data = self.process.stdout.read(span.nbytes)
+            if len(data) != span.nbytes:
+                sys.exit(f"the server ended in {name.decode()}")
+            span[...] = np.frombuffer(data, span.dtype)
 
 
 def pad(matrix, rows, columns):
@@ -58,6 +103,12 @@ def up(value, multiple):
 def pack_d16(signs):
     n, k = up(signs.shape[0], 16), up(signs.shape[1], 64)
     bits = pad((signs > 0).astype(np.uint8), n, k).reshape(n // 16, 16, k // 32, 32)
+    return np.packbits(bits, axis=-1, bitorder="little").transpose(0, 2, 1, 3).ravel().view(np.int8).copy()
+
+
+def pack_i1x16x8(signs):
+    n, k = up(signs.shape[0], 16), up(signs.shape[1], 64)
+    bits = pad((signs > 0).astype(np.uint8), n, k).reshape(n // 16, 16, k // 8, 8)
     return np.packbits(bits, axis=-1, bitorder="little").transpose(0, 2, 1, 3).ravel().view(np.int8).copy()
 
 
@@ -119,7 +170,7 @@ class Checker:
         m, k = x.shape
         values = np.full((m, up(k, 64)), 99, np.int8)
         scale, total = np.empty(m, np.float32), np.empty(m, np.int32)
-        call(self.library, f"quantize_{variant}_{self.level}", x, values, scale, total)
+        self.library.call(f"quantize_{variant}_{self.level}", x, values, scale, total)
         what = f"quantize_{variant} {x.shape}"
         self.expect(what + " values", values, pad(want, m, up(k, 64)))
         self.expect(what + " step", scale, step)
@@ -142,7 +193,7 @@ class Checker:
             memory = np.full((output_shape[0] + 1, output_shape[1] + 1), 77, np.float32)
             view = memory[:-1, :-1]
             view[:] = start
-            call(self.library, f"{kind}{suffix}_{self.level}", *inputs, view)
+            self.library.call(f"{kind}{suffix}_{self.level}", *inputs, view)
             self.expect(f"{kind}{suffix} {output_shape} K={inputs[0].shape[1]}", view.copy(), expected)
             self.expect(f"{kind}{suffix} surroundings", np.append(memory[-1], memory[:, -1]),
                         np.full(sum(memory.shape), 77, np.float32))
@@ -164,7 +215,7 @@ class Checker:
                 want = (q64 @ signs.T.astype(np.float64)).astype(np.int64)
                 total = q.sum(axis=1, dtype=np.int32)
                 self.run_linear("binary_linear", want, scale, weight_scale, (m, n), padded, scale, total,
-                                pack_d16(signs), weight_scale)
+                                self.library.pack_binary(signs), weight_scale)
                 want = (q64 @ w8.T.astype(np.float64)).astype(np.int64)
                 self.run_linear("int8_linear", want, scale, weight_scale, (m, n), padded, scale, pack_i8(w8),
                                 w8.sum(axis=1, dtype=np.int32), weight_scale)
@@ -190,7 +241,7 @@ class Checker:
                 x = self.rng.standard_normal((m, k)).astype(np.float32)
                 w = self.rng.standard_normal((n, k)).astype(np.float32)
                 y = np.full((m, n), 5, np.float32)
-                call(self.library, f"float_linear_{self.level}", x, pack_f32(w), y)
+                self.library.call(f"float_linear_{self.level}", x, pack_f32(w), y)
                 self.expect(f"float_linear {(m, n, k)}", y, x.astype(np.float64) @ w.T.astype(np.float64), exact=False)
 
 
@@ -200,18 +251,25 @@ def request_tiles():
     return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
 
 
+def open_kernels(arguments, levels):
+    """The kernels of the command line and those of `levels` (or that it names) that can run."""
+    if arguments[0] == "--server":
+        return Server(arguments[1]), arguments[2:]
+    flags = set(open("/proc/cpuinfo").read().split("flags")[1].split("\n")[0].split())
+    there = [level for level in levels if flags.issuperset(LEVELS[level]) and (level != "amx" or request_tiles())]
+    for level in sorted(set(levels) - set(there)):
+        print(f"{level}: not on this CPU")
+    return Library(arguments[0]), there
+
+
 def main():
     np.seterr(all="ignore")
-    flags = set(open("/proc/cpuinfo").read().split("flags")[1].split("\n")[0].split())
-    library = ctypes.CDLL(sys.argv[1])
+    library, levels = open_kernels(sys.argv[1:], list(LEVELS))
     failures = 0
-    for level in sys.argv[2:] or LEVELS:
-        if not flags.issuperset(LEVELS[level]) or (level == "amx" and not request_tiles()):
-            print(f"{level}: not on this CPU")
-            continue
+    for level in levels:
         checker = Checker(library, level)
         for ranges in [1, 3]:
-            ctypes.c_int64.in_dll(library, "test_ranges").value = ranges
+            library.set_ranges(ranges)
             checker.check_quantize()
             checker.check_linear()
             checker.check_experts()
