@@ -8,8 +8,7 @@
 // The only place that knows AArch64 feature names beside the kernel table. All
 // AArch64 CPUs that Linux runs on have NEON, so `generic` and `neon` differ in
 // their kernels only: the generic ones are the oracle of the others. Levels are
-// tuned for the cores that stop there: small in-order ones, Cortex-A76 and
-// Neoverse N1, Neoverse N2.
+// tuned for cores that they are made for: small in-order ones, and Neoverse N1.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,7 +29,7 @@ SmallVector<LevelAttr> arm::getLevels(MLIRContext *context) {
       LevelAttr::get(context, "dotprod", "generic", "+dotprod", "neon,dotprod",
                      kVectorBits, "neoverse-n1"),
       LevelAttr::get(context, "i8mm", "generic", "+dotprod,+i8mm",
-                     "neon,dotprod,i8mm", kVectorBits, "neoverse-n2"),
+                     "neon,dotprod,i8mm", kVectorBits, "neoverse-n1"),
   };
 }
 
