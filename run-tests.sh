@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source tools/dev/debian.sh
 
-install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${AARCH64_PACKAGES[@]}" "${AARCH64_TEST_PACKAGES[@]}"
+unpack_arm64_libraries
 build_pquant ON
 say "running the tests"
 cmake --build --preset release --target check-pquant

@@ -400,6 +400,8 @@ LogicalResult Compilation::generateCode() {
     return failure();
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
+  for (llvm::Function &function : *code)
+    function.setDoesNotThrow(); // no tables to unwind with
   emitModelDescriptor(*code, model, target, weights, text, options.symbolPrefix,
                       options.commandLine);
   if (options.emit == Emit::Executable)

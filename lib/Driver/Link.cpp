@@ -41,7 +41,7 @@ std::string pquant::getSystemName(const CompilerOptions &options) {
 static FailureOr<std::string> findLinker(const CompilerOptions &options) {
   SmallVector<std::string> candidates = {"cc", "gcc", "clang-22", "clang"};
   if (isCrossCompile(options))
-    candidates = {getSystemName(options) + "-gcc", "clang-22", "clang"};
+    candidates = {"clang-22", getSystemName(options) + "-gcc", "clang"};
   if (!options.linker.empty())
     candidates = {options.linker};
   for (const std::string &candidate : candidates) {
@@ -70,6 +70,10 @@ static FailureOr<std::string> findRuntime(const CompilerOptions &options,
 }
 
 LogicalResult pquant::checkLinking(const CompilerOptions &options) {
+  if (!options.sysroot.empty() &&
+      !llvm::sys::fs::is_directory(options.sysroot))
+    return reportError("--sysroot expected a directory, but got '" +
+                       options.sysroot + "'");
   bool isProgram = options.emit == Emit::Executable;
   if (!isProgram && options.emit != Emit::Library &&
       options.emit != Emit::Static)
@@ -90,7 +94,7 @@ static SmallVector<std::string> getSystemFlags(const CompilerOptions &options,
   if (!isCrossCompile(options))
     return flags;
   if (llvm::sys::path::filename(linker).starts_with("clang"))
-    flags.append({"--target=" + options.triple, "-fuse-ld=lld"});
+    flags.append({"--target=" + getSystemName(options), "-fuse-ld=lld"});
   // zlib and minizip lie beside the runtime.
   flags.push_back("-L" + options.runtimeDirectory);
   return flags;
@@ -114,6 +118,9 @@ makeLinkCommand(const CompilerOptions &options, StringRef linker,
     FailureOr<std::string> run = findRuntime(options, "libpquant_run.a");
     if (failed(run))
       return failure();
+    // GNU ld of AArch64 has no packed relocations, lld has.
+    if (llvm::is_contained(command, "-fuse-ld=lld"))
+      command.push_back("-Wl,--pack-dyn-relocs=relr");
     command.append({"-static-pie", "-Wl,--gc-sections", *run, *runtime,
                     "-l:libminizip.a", "-l:libz.a", "-l:libgomp.a", "-lm",
                     "-ldl", "-lpthread"});

@@ -14,6 +14,10 @@ TEST_PACKAGES=(
   python3-tqdm python3-wheel
 )
 
+# What cross-compiling for AArch64 needs, and what runs it on this machine.
+AARCH64_PACKAGES=(g++-aarch64-linux-gnu)
+AARCH64_TEST_PACKAGES=(qemu-user)
+
 say() { printf '== %s\n' "$*"; }
 
 fail() {
@@ -47,6 +51,26 @@ install_packages() {
     fail "apt knows no package ${absent[*]}; expected Debian 12 (bookworm) with its security updates enabled"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Unpacks the static zlib and minizip of Debian for arm64 into build/debian-arm64, where CMake looks for them. The system's
+# own packages and architectures stay as they are.
+unpack_arm64_libraries() {
+  local to="$PWD/build/debian-arm64" work
+  [[ -e "$to/usr/lib/aarch64-linux-gnu/libminizip.a" ]] && return
+  say "unpacking zlib and minizip for arm64 into build/debian-arm64"
+  work="$(mktemp -d)"
+  mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$to"
+  : >"$work/status"
+  local apt=(apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=
+    -o "Dir::State::lists=$work/lists" -o "Dir::State::status=$work/status" -o "Dir::Cache=$work/cache")
+  "${apt[@]}" update || fail "apt-get update for arm64 failed"
+  (cd "$work" && "${apt[@]}" download zlib1g-dev libminizip-dev) || fail "cannot download zlib1g-dev and libminizip-dev for arm64"
+  local package
+  for package in "$work"/*.deb; do
+    dpkg -x "$package" "$to"
+  done
+  rm -rf "$work"
 }
 
 # Configures and builds everything into build/; what only tests need, when $1 is ON, and not when it is OFF.
