@@ -13,6 +13,7 @@ CrossCompiling.md).
 import argparse
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -110,7 +111,8 @@ def find_mca() -> str:
 
 def weights(model: str, folder: str) -> Dict[int, float]:
     """The weights of the quantised linears by their bits, 1 or 8."""
-    path = pquant.compile(model, os.path.join(folder, "model.so"), target="host")
+    path = pquant.compile(model, os.path.join(folder, "model.so"), target=platform.machine(),
+                          target_cpu="generic")
     counts = {1: 0.0, 8: 0.0}
     for _, rows, columns, bits in pquant.load(path).info()["linears"]:
         if bits >= 8:

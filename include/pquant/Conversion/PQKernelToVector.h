@@ -182,6 +182,12 @@ inline constexpr int64_t kGemvRows = 3;
 void emitByRows(KernelBuilder &b, const LinearArgs &args,
                 function_ref<void()> gemv, function_ref<void()> gemm);
 
+/// The oracle of 1-bit kernels, bit by bit: `loadWords` loads, from a byte of
+/// the weight on, the next `columns` (up to 32) bits of each of 16 rows as the
+/// low bits of vector<16xi32>.
+void emitBinaryBits(KernelBuilder &b, const LinearArgs &args, int64_t columns,
+                    function_ref<Value(Value offset)> loadWords);
+
 /// The quantize kernel, in vectors as wide as the level's.
 void emitQuantize(KernelBuilder &b, const KernelSpec &spec, ValueRange args,
                   KernelGetter kernels);

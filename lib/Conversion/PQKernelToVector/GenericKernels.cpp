@@ -25,22 +25,20 @@ static Value broadcastActivation(KernelBuilder &b, Value input, Value m,
 
 /// acc + sum over the +1 weights: bit k of each word, moved to the sign and
 /// spread over the lane, masks the activation.
-static void emitGenericBinary(KernelBuilder &b, const KernelSpec &spec,
-                              ValueRange operands, KernelGetter) {
-  LinearArgs args(b, spec, operands);
-  VectorType words = b.veci(kBlockRows, 32);
+void pquant::emitBinaryBits(KernelBuilder &b, const LinearArgs &args,
+                            int64_t columns,
+                            llvm::function_ref<Value(Value offset)> loadWords) {
   GemvPlan plan;
   plan.groups = {1};
   plan.blockBytes = 2;
   plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
     Value base = b.mul(b.mul(blocks.front(), args.columns), 2);
     return b.forLoop(
-        b.index(0), args.columns, 32, b.constant(words, 0),
-        [&](Value k, ValueRange acc) {
-          Value at = b.add(base, b.mul(k, 2));
-          Value bits = b.loadBytes(args.weight, at, words);
+        b.index(0), args.columns, columns,
+        b.constant(b.veci(kBlockRows, 32), 0), [&](Value k, ValueRange acc) {
+          Value bits = loadWords(b.add(base, b.mul(k, 2)));
           Value sum = acc.front();
-          for (int64_t i = 0; i < 32; ++i) {
+          for (int64_t i = 0; i < columns; ++i) {
             Value mask = b.shiftRightArithmetic(b.shiftLeft(bits, 31 - i), 31);
             Value q = broadcastActivation(b, args.input, m, b.add(k, i));
             sum = b.add(sum, b.bitAnd(mask, q));
@@ -49,6 +47,14 @@ static void emitGenericBinary(KernelBuilder &b, const KernelSpec &spec,
         });
   };
   emitGemv(b, args, Correction::PlusSum, plan);
+}
+
+static void emitGenericBinary(KernelBuilder &b, const KernelSpec &spec,
+                              ValueRange operands, KernelGetter) {
+  LinearArgs args(b, spec, operands);
+  emitBinaryBits(b, args, 32, [&](Value offset) {
+    return b.loadBytes(args.weight, offset, b.veci(kBlockRows, 32));
+  });
 }
 
 /// acc + the four products of each lane, whose weights are the bytes of a word.

@@ -28,33 +28,13 @@ static constexpr int64_t kTableColumns = 8192;
 // The oracle
 //===----------------------------------------------------------------------===//
 
-/// acc + sum over the +1 weights: bit i of each byte, spread over the lane,
-/// masks the activation.
 void arm::emitBinaryGeneric(KernelBuilder &b, const KernelSpec &spec,
                             ValueRange operands, KernelGetter) {
   LinearArgs args(b, spec, operands);
-  VectorType words = b.veci(kBlockRows, 32);
-  GemvPlan plan;
-  plan.groups = {1};
-  plan.blockBytes = 2;
-  plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
-    Value base = b.mul(b.mul(blocks.front(), args.columns), 2);
-    return b.forLoop(
-        b.index(0), args.columns, 8, b.constant(words, 0),
-        [&](Value k, ValueRange acc) {
-          Value bytes = b.loadVector(args.weight, b.add(base, b.mul(k, 2)),
-                                     b.veci(kBlockRows, 8));
-          Value bits = b.extend(bytes, words), sum = acc.front();
-          for (int64_t i = 0; i < 8; ++i) {
-            Value mask = b.shiftRightArithmetic(b.shiftLeft(bits, 31 - i), 31);
-            Value q =
-                b.extend(b.load(args.input, {m, b.add(k, i)}), b.getI32Type());
-            sum = b.add(sum, b.bitAnd(mask, b.splat(q, kBlockRows)));
-          }
-          return SmallVector<Value>{sum};
-        });
-  };
-  emitGemv(b, args, Correction::PlusSum, plan);
+  emitBinaryBits(b, args, 8, [&](Value offset) {
+    Value bytes = b.loadVector(args.weight, offset, b.veci(kBlockRows, 8));
+    return b.extend(bytes, b.veci(kBlockRows, 32));
+  });
 }
 
 //===----------------------------------------------------------------------===//
