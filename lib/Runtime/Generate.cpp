@@ -90,20 +90,22 @@ bool Writer::tokenize(std::string_view text, Buffer<int64_t> &result) {
 // Print
 //===----------------------------------------------------------------------===//
 
-void Writer::printText(const char *text) {
+void Writer::printText(std::string_view text) {
   if (options.json)
-    written.append(std::string_view(text));
+    written.append(text);
   else
-    fputs(text, stdout);
+    fwrite(text.data(), 1, text.size(), stdout);
 }
 
 void Writer::print(int64_t token, bool isNew) {
   if (isNew)
     tokens.append(token);
-  if (!options.tokens)
-    printText(pquant_stream_text(stream, token));
-  else if (isNew && !options.json)
+  if (!options.tokens) {
+    std::string_view text = pquant_stream_text(stream, token);
+    printText(isNew ? stops.add(text) : text);
+  } else if (isNew && !options.json) {
     printf(isFirst ? "%" PRId64 : ",%" PRId64, token);
+  }
   isFirst &= !isNew;
 }
 
@@ -183,6 +185,7 @@ int Writer::write(const Buffer<int64_t> &prompt, bool echoes, int64_t stop) {
   outcome = {};
   written.clear();
   tokens.clear();
+  stops.start();
   isFirst = true;
   const PQuantTensor *logits;
   if (int code = prefill(prompt, logits))
@@ -205,6 +208,10 @@ int Writer::write(const Buffer<int64_t> &prompt, bool echoes, int64_t stop) {
     pending = token;
     fflush(stdout);
     ++outcome.newTokens;
+    if (stops.found) {
+      outcome.stop = "stop";
+      break;
+    }
     if (outcome.newTokens == int64_t(options.count))
       break;
     if (pquant_session_position(session) == pquant_session_capacity(session)) {
@@ -217,8 +224,10 @@ int Writer::write(const Buffer<int64_t> &prompt, bool echoes, int64_t stop) {
     ++outcome.decoded;
   }
   outcome.decodeSeconds = clockSeconds() - begin;
-  if (stream)
-    printText(pquant_stream_text(stream, -1));
+  if (stream) {
+    printText(stops.add(pquant_stream_text(stream, -1)));
+    printText(stops.finish());
+  }
   if (options.json)
     printJSON();
   else

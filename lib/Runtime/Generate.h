@@ -13,13 +13,14 @@
 #define PQUANT_LIB_RUNTIME_GENERATE_H
 
 #include "Options.h"
+#include "StopTexts.h"
 #include "TextAPI.h"
 
 namespace pquant {
 
 /// What came of one text.
 struct Outcome {
-  const char *stop = "length"; ///< "length", "end" or "context"
+  const char *stop = "length"; ///< "length", "end", "stop" or "context"
   int64_t promptTokens = 0, newTokens = 0;
   int64_t decoded = 0; ///< tokens that were computed one by one
   double promptSeconds = 0, decodeSeconds = 0;
@@ -30,7 +31,7 @@ struct Outcome {
 class Writer {
 public:
   Writer(const Options &options, PQuantModel *model)
-      : options(options), model(model) {}
+      : options(options), model(model), stops(options.stops) {}
   Writer(const Writer &) = delete;
   ~Writer();
 
@@ -41,7 +42,7 @@ public:
   int start(int64_t wanted);
   /// Continues the session by `prompt`, which is not empty, and prints what
   /// comes, after what `prompt` itself reads as when `echoes` is set. Ends
-  /// before the end token and before `stop`.
+  /// before the end token, before the token `stop` and before --stop's texts.
   int write(const text::Buffer<int64_t> &prompt, bool echoes, int64_t stop);
   /// Empties the session.
   int reset();
@@ -60,7 +61,7 @@ private:
   int draw(const PQuantTensor *logits, int64_t &token);
   void print(int64_t token, bool isNew);
   void printJSON();
-  void printText(const char *text);
+  void printText(std::string_view text);
 
   const Options &options;
   PQuantModel *model;
@@ -68,6 +69,7 @@ private:
   PQuantSession *session = nullptr;
   PQuantSampler *sampler = nullptr;
   PQuantTextStream *stream = nullptr;
+  StopTexts stops;
   text::Buffer<char> written;   ///< of this text, for --json
   text::Buffer<int64_t> tokens; ///< likewise
   Outcome outcome, total;

@@ -32,8 +32,9 @@ enum class Use { Both, Files, Text, Library };
 struct Flag {
   const char *name, *value; ///< value: null for a switch
   Use use;
-  /// Where it goes; one of the three.
+  /// Where it goes; one of the four.
   const char *Options::*text;
+  TextList Options::*list;
   double Options::*number;
   bool Options::*isSet;
   double least, most; ///< of a number
@@ -44,20 +45,26 @@ struct Flag {
 
 static constexpr Flag textFlag(const char *name, const char *value, Use use,
                                const char *Options::*to, const char *help) {
-  return {name, value, use, to, nullptr, nullptr, 0, 0, false, help};
+  return {name, value, use, to, nullptr, nullptr, nullptr, 0, 0, false, help};
+}
+static constexpr Flag listFlag(const char *name, const char *value, Use use,
+                               TextList Options::*to, const char *help) {
+  return {name, value, use, nullptr, to, nullptr, nullptr, 0, 0, false, help};
 }
 static constexpr Flag countFlag(const char *name, Use use, double Options::*to,
                                 double least, double most, const char *help) {
-  return {name, "N", use, nullptr, to, nullptr, least, most, true, help};
+  return {name,    "N",   use,  nullptr, nullptr, to,
+          nullptr, least, most, true,    help};
 }
 static constexpr Flag realFlag(const char *name, const char *value, Use use,
                                double Options::*to, double least, double most,
                                const char *help) {
-  return {name, value, use, nullptr, to, nullptr, least, most, false, help};
+  return {name,    value, use,  nullptr, nullptr, to,
+          nullptr, least, most, false,   help};
 }
 static constexpr Flag switchFlag(const char *name, Use use, bool Options::*to,
                                  const char *help) {
-  return {name, nullptr, use, nullptr, nullptr, to, 0, 0, false, help};
+  return {name, nullptr, use, nullptr, nullptr, nullptr, to, 0, 0, false, help};
 }
 
 static constexpr Flag flags[] = {
@@ -91,6 +98,8 @@ static constexpr Flag flags[] = {
               "how many last tokens that is (default 64)"),
     textFlag("seed", "N", Use::Text, &Options::seed,
              "equal seeds draw equally (default 0)"),
+    listFlag("stop", "TEXT", Use::Text, &Options::stops,
+             "end before this text; can be given several times"),
     switchFlag("json", Use::Text, &Options::json,
                "print one JSON object for each text at its end"),
     textFlag("inputs", "F.npz", Use::Files, &Options::inputs,
@@ -209,11 +218,26 @@ static bool parseNumber(const Options &options, const Flag &flag,
   return false;
 }
 
+static bool appendText(const Options &options, const Flag &flag,
+                       TextList &list) {
+  if (*optarg && list.count < TextList::kMost) {
+    list.items[list.count++] = optarg;
+    return true;
+  }
+  usageError(options,
+             *optarg ? "--%s was given more than 16 times"
+                     : "--%s expected a text that is not empty",
+             flag.name);
+  return false;
+}
+
 static bool applyFlag(const Flag &flag, Options &options) {
   if (flag.isSet)
     options.*flag.isSet = true;
   if (flag.text)
     options.*flag.text = optarg;
+  if (flag.list && !appendText(options, flag, options.*flag.list))
+    return false;
   return !flag.number ||
          parseNumber(options, flag, optarg, options.*flag.number);
 }
@@ -236,6 +260,8 @@ static Parsed checkTogether(const Options &options,
                         flags[i].name);
   if (options.system && !options.interactive)
     return usageError(options, "--system needs --interactive");
+  if (options.stops.count && options.tokens)
+    return usageError(options, "--stop needs text, but --tokens has none");
   if (options.greedy && options.temperature > 0)
     return usageError(options, "--greedy excludes a --temperature above 0");
   if (options.temperature == 0 &&

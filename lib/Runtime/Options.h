@@ -15,6 +15,13 @@
 
 namespace pquant {
 
+/// What a flag that can be given several times was given.
+struct TextList {
+  static constexpr int kMost = 16;
+  const char *items[kMost] = {};
+  int count = 0;
+};
+
 struct Options {
   const char *program = "";
   const char *library = nullptr;
@@ -53,6 +60,7 @@ struct Options {
   double repeatPenalty = 1;
   double repeatWindow = 64;
   const char *seed = nullptr;
+  TextList stops; ///< texts that end a text
   bool greedy = false;
   bool json = false;
 
