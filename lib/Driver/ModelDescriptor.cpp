@@ -166,6 +166,21 @@ static Constant *buildEntries(ConstantBuilder &b, const ModelInterface &model,
   return b.array(entries);
 }
 
+/// The variant of an attention kernel, from what follows in its name
+/// ("_64_64_i8_causal_mask_scale..."); none for heads that it cannot say.
+static std::optional<int32_t> parseAttention(StringRef name) {
+  uint32_t depth, width;
+  if (!name.consume_front("_") || name.consumeInteger(10, depth) ||
+      !name.consume_front("_") || name.consumeInteger(10, width) ||
+      depth > 0xfff || width > 0xfff)
+    return std::nullopt;
+  int32_t element = name.starts_with("_f16")  ? PQUANT_CACHE_F16
+                    : name.starts_with("_i8") ? PQUANT_CACHE_I8
+                                              : PQUANT_CACHE_F32;
+  return depth | width << 12 | element << 24 |
+         int32_t(name.contains("_mask")) << 26;
+}
+
 /// The kind and variant of a kernel, from its name without the level.
 static std::optional<std::pair<int32_t, int32_t>> parseKernel(StringRef name) {
   static constexpr std::pair<StringLiteral, int32_t> kinds[] = {
@@ -174,6 +189,12 @@ static std::optional<std::pair<int32_t, int32_t>> parseKernel(StringRef name) {
       {"pqk_int8_linear", PQUANT_KERNEL_INT8_LINEAR},
       {"pqk_float_linear", PQUANT_KERNEL_FLOAT_LINEAR},
       {"pqk_expert_linear", PQUANT_KERNEL_EXPERT_LINEAR}};
+  if (name.consume_front("pqk_attention")) {
+    std::optional<int32_t> variant = parseAttention(name);
+    if (!variant)
+      return std::nullopt;
+    return std::make_pair(int32_t(PQUANT_KERNEL_ATTENTION), *variant);
+  }
   for (auto [prefix, kind] : kinds) {
     if (!name.consume_front(prefix))
       continue;

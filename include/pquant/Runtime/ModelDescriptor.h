@@ -98,7 +98,15 @@ typedef enum PQuantKernelKind {
   PQUANT_KERNEL_INT8_LINEAR = 2,
   PQUANT_KERNEL_FLOAT_LINEAR = 3,
   PQUANT_KERNEL_EXPERT_LINEAR = 4,
+  PQUANT_KERNEL_ATTENTION = 5,
 } PQuantKernelKind;
+
+/// What an attention kernel's keys and values are.
+typedef enum PQuantCacheElement {
+  PQUANT_CACHE_F32 = 0,
+  PQUANT_CACHE_F16 = 1,
+  PQUANT_CACHE_I8 = 2, ///< rows of bytes, each followed by its float32 step
+} PQuantCacheElement;
 
 /// One kernel at every level. `functions[level]` is MLIR's C interface of the
 /// kernel (pointers to memref descriptors, see docs/Layout.md for the shapes).
@@ -106,7 +114,9 @@ typedef struct PQuantKernel {
   const char *name;
   int32_t kind; ///< a PQuantKernelKind
   /// PQUANT_KERNEL_QUANTIZE: the rounding formula (#pquant.formula's number);
-  /// linear kernels: 1 when the result is added to the output.
+  /// linear kernels: 1 when the result is added to the output;
+  /// PQUANT_KERNEL_ATTENTION: D in bits 0 to 11, E in 12 to 23, a
+  /// PQuantCacheElement in 24 and 25, bit 26 where there is a mask.
   int32_t variant;
   const void *const *functions; ///< one per level
 } PQuantKernel;

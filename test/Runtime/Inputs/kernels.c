@@ -159,6 +159,42 @@ static void expert1(M *q, M *scale, M *index, M *w, M *rowsum, M *ws, M *y) {
   expert(q, scale, index, w, rowsum, ws, y, 1);
 }
 
+// Element j of row (b, h, i) of an array of rank 4.
+static float at4(M *m, int64_t b, int64_t h, int64_t i, int64_t j) {
+  const int64_t *strides = m->extents + 4;
+  return PTR(m, float)[b * strides[0] + h * strides[1] + i * strides[2] + j];
+}
+
+// Causal with a mask; the wrong one lets a query see one key more.
+static void attention(M *q, M *k, M *v, M *mask, M *y, int wrong) {
+  int64_t heads = y->extents[1], queries = y->extents[2];
+  int64_t group = heads / k->extents[1], keys = k->extents[2];
+  for (int64_t n = 0; n < y->extents[0] * heads * queries; ++n) {
+    int64_t b = n / queries / heads, h = n / queries % heads, i = n % queries;
+    int64_t limit = i + keys - queries + (wrong ? 2 : 1);
+    float total = 0, *row = PTR(y, float) + b * y->extents[4] +
+                            h * y->extents[5] + i * y->extents[6];
+    for (int64_t e = 0; e < y->extents[3]; ++e)
+      row[e] = 0;
+    for (int64_t t = 0; t < limit && t < keys; ++t) {
+      float logit = at4(mask, 0, 0, i, t);
+      for (int64_t d = 0; d < q->extents[3]; ++d)
+        logit += at4(q, b, h, i, d) * at4(k, b, h / group, t, d);
+      total += expf(logit);
+      for (int64_t e = 0; e < y->extents[3]; ++e)
+        row[e] += expf(logit) * at4(v, b, h / group, t, e);
+    }
+    for (int64_t e = 0; e < y->extents[3] && total; ++e)
+      row[e] /= total;
+  }
+}
+static void attention0(M *q, M *k, M *v, M *mask, M *y) {
+  attention(q, k, v, mask, y, 0);
+}
+static void attention1(M *q, M *k, M *v, M *mask, M *y) {
+  attention(q, k, v, mask, y, WRONG == PQUANT_KERNEL_ATTENTION);
+}
+
 #define TWO(f) (const void *const[]){f##0, f##1}
 // A broken build holds the broken kernel only, to be quick.
 #define HAS(kind) (WRONG == -1 || WRONG == kind)
@@ -177,6 +213,10 @@ static const PQuantKernel kernels[] = {
 #endif
 #if HAS(4)
     {"expert_linear_acc", PQUANT_KERNEL_EXPERT_LINEAR, 1, TWO(expert)},
+#endif
+#if HAS(5)
+    {"attention_a", PQUANT_KERNEL_ATTENTION, 24 | 40 << 12 | 1 << 26,
+     TWO(attention)},
 #endif
 #ifdef UNKNOWN_KIND
     {"surprise", 99, 0, TWO(float)},
