@@ -17,8 +17,6 @@
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/BufferizationToMemRef/BufferizationToMemRef.h"
-#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
-#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
@@ -143,9 +141,7 @@ static void addKernelCode(OpPassManager &pm) {
   pm.addPass(createExpandTrigonometryPass());
   pm.addPass(arith::createArithExpandOpsPass());
   addCleanup(pm);
-  // To intrinsics before the conversion of the rest would ask for a library.
-  pm.addPass(createConvertMathToLLVMPass());
-  pm.addPass(createConvertGpuOpsToNVVMOps());
+  pm.addPass(createKernelsToNVVMPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
   addCleanup(pm);
 }

@@ -143,6 +143,22 @@ def GPUToRuntimePass : Pass<"pquant-gpu-to-runtime", "::mlir::ModuleOp"> {
     "::mlir::memref::MemRefDialect"];
 }
 
+def KernelsToNVVMPass : Pass<"pquant-kernels-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "bodies of kernels to the NVVM dialect";
+  let description = [{
+    Precondition: a module of kernels of gpu, arith, cf, math, memref, vector, LLVM and NVVM ops. Nothing but LLVM and NVVM ops
+    is left. Square roots, rounding and fused multiplications become intrinsics; a mathematical function without an
+    exact instruction is an error, as no library is linked.
+
+    ```
+    %1 = math.sqrt %0 : f32
+    // becomes
+    %1 = llvm.intr.sqrt(%0) : (f32) -> f32
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
 def LinalgToGPUPass : Pass<"pquant-linalg-to-gpu"> {
   let summary = "linalg on GPU memory to launches";
   let description = [{
