@@ -25,6 +25,10 @@
 
 namespace pquant {
 
+/// A reference to one of these does not bring Device.cpp, and dlopen with it,
+/// into a static program; a model with a GPU does (PQuantGPU::driver).
+#define PQUANT_GPU_PART __attribute__((weak))
+
 /// A piece of GPU memory. `next` links free ones by address.
 struct DeviceBlock {
   CudaPointer address;
@@ -37,25 +41,25 @@ class Device {
 public:
   /// Opens GPU `ordinal` for a model and uploads its weights; null, with the
   /// error set, when that fails.
-  static Device *open(const PQuantModelDescriptor &descriptor,
+  PQUANT_GPU_PART static Device *open(const PQuantModelDescriptor &descriptor,
                       const void *weights, int ordinal);
-  void close();
+  PQUANT_GPU_PART void close();
 
   /// Makes the GPU current on this thread.
-  PQuantStatus enter();
+  PQUANT_GPU_PART PQuantStatus enter();
   const void *weights() const { return reinterpret_cast<void *>(weightBase); }
   /// Memory of a run; null, with the error set, when there is none.
-  void *allocate(uint64_t bytes);
-  void free(void *pointer);
+  PQUANT_GPU_PART void *allocate(uint64_t bytes);
+  PQUANT_GPU_PART void free(void *pointer);
   /// Memory that outlives runs.
-  PQuantStatus allocatePersistent(uint64_t bytes, const char *purpose,
+  PQUANT_GPU_PART PQuantStatus allocatePersistent(uint64_t bytes, const char *purpose,
                                   void **result);
-  void freePersistent(void *pointer);
+  PQUANT_GPU_PART void freePersistent(void *pointer);
 
-  PQuantStatus copy(void *to, const void *from, uint64_t bytes);
-  PQuantStatus launch(const Launch &launch, const int64_t *arguments);
+  PQUANT_GPU_PART PQuantStatus copy(void *to, const void *from, uint64_t bytes);
+  PQUANT_GPU_PART PQuantStatus launch(const Launch &launch, const int64_t *arguments);
   /// Waits for all work and takes back the memory that the run has left.
-  PQuantStatus endRun();
+  PQUANT_GPU_PART PQuantStatus endRun();
 
 private:
   static constexpr int kClasses = 4 * 64;

@@ -162,10 +162,8 @@ PQuantStatus pquant_set_device(PQuantModel *model, const char *name) {
                     name);
   if (isCpu != !model->descriptor->gpu)
     return setError(PQUANT_UNSUPPORTED,
-                    isCpu ? "the model was compiled for a GPU (%s)"
-                          : "the model has no code for a GPU; compile it with "
-                            "--target=nvptx",
-                    isCpu ? model->descriptor->gpu->chip : "");
+                    "the model was compiled for %s, not for a %s",
+                    isCpu ? "a GPU" : "CPUs", isCpu ? "CPU" : "GPU");
   if (model->device && number != model->deviceNumber)
     return setError(PQUANT_UNSUPPORTED, "the model already runs on GPU %d",
                     model->deviceNumber);

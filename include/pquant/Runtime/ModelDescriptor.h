@@ -134,6 +134,9 @@ typedef struct PQuantGPU {
   const char *const *kernels; ///< their names, by number
   uint32_t numKernels;
   uint32_t reserved;
+  /// pquant_rt_gpu_driver: it is named here so that models with a GPU, and no
+  /// others, are linked with what drives one.
+  const void *(*driver)(void);
 } PQuantGPU;
 
 typedef struct PQuantModelDescriptor {
@@ -208,6 +211,9 @@ void pquant_rt_gpu_copy(void *to, const void *from, int64_t bytes);
 void pquant_rt_gpu_launch(int64_t kernel, int64_t gridX, int64_t gridY,
                           int64_t threads, int64_t sharedBytes,
                           const int64_t *words, int64_t count);
+
+/// Stands for the part of the runtime that drives GPUs.
+const void *pquant_rt_gpu_driver(void);
 
 /// A failed run-time check of the model: ends the current run with an error of
 /// that message. Does not return. Never called inside a parallel region.
