@@ -82,7 +82,7 @@ private:
   LogicalResult giveCopies(Operation *op);
   LogicalResult moveAccess(Operation *op);
   LogicalResult returnToHost(func::ReturnOp op);
-  void moveAllocations();
+  void moveAllocations(ArrayRef<Operation *> ops);
   void copyInputs();
 
   func::FuncOp function;
@@ -317,12 +317,7 @@ LogicalResult FunctionPlacer::returnToHost(func::ReturnOp op) {
   return success();
 }
 
-void FunctionPlacer::moveAllocations() {
-  SmallVector<Operation *> ops;
-  function.walk([&](Operation *op) {
-    if (isa<memref::AllocOp, memref::AllocaOp, memref::DeallocOp>(op))
-      ops.push_back(op);
-  });
+void FunctionPlacer::moveAllocations(ArrayRef<Operation *> ops) {
   for (Operation *op : ops) {
     OpBuilder builder(op);
     if (auto free = dyn_cast<memref::DeallocOp>(op)) {
@@ -352,7 +347,7 @@ LogicalResult FunctionPlacer::run() {
   collectOrigins();
   collectUses();
   chooseHost();
-  SmallVector<Operation *> work, accesses;
+  SmallVector<Operation *> work, accesses, allocations;
   SmallVector<func::ReturnOp> returns;
   function.walk([&](Operation *op) {
     if (isInsideTensorWork(op))
@@ -364,6 +359,8 @@ LogicalResult FunctionPlacer::run() {
       work.push_back(op);
     if (isa<memref::LoadOp, memref::StoreOp>(op))
       accesses.push_back(op);
+    if (isa<memref::AllocOp, memref::AllocaOp, memref::DeallocOp>(op))
+      allocations.push_back(op);
     if (auto end = dyn_cast<func::ReturnOp>(op))
       returns.push_back(end);
   });
@@ -377,7 +374,7 @@ LogicalResult FunctionPlacer::run() {
   for (func::ReturnOp op : returns)
     if (failed(returnToHost(op)))
       return failure();
-  moveAllocations();
+  moveAllocations(allocations);
   // A copy that nothing reads was made for nothing.
   for (auto [copy, original] : deviceInputs)
     if (copy.hasOneUse()) {
