@@ -156,6 +156,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createLinalgToGPUPass());
   pm.addPass(createNVVMKernelsPass());
   addCleanup(pm);
+  pm.addPass(createMergeLaunchesPass());
   pm.addPass(createGpuLaunchSinkIndexComputationsPass());
   pm.addPass(createWidenArgumentsPass());
   pm.addPass(createGpuKernelOutliningPass());

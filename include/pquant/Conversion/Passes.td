@@ -203,6 +203,22 @@ def MarkStatesPass : Pass<"pquant-mark-states", "::mlir::ModuleOp"> {
   }];
 }
 
+def MergeLaunchesPass : Pass<"pquant-merge-launches"> {
+  let summary = "launches of one block become one";
+  let description = [{
+    Launches of one block of 1024 threads that follow one another, with nothing but allocations, views and arithmetic between
+    them, become one launch with a barrier between their bodies. Memory that was freed between them is freed after it.
+
+    ```
+    gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { A }
+    gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { B }
+    // becomes
+    gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { A; gpu.barrier; B }
+    ```
+  }];
+  let dependentDialects = ["::mlir::gpu::GPUDialect"];
+}
+
 def PlaceBuffersPass : Pass<"pquant-place-buffers", "::mlir::ModuleOp"> {
   let summary = "tensors in GPU memory, and copies to and from it";
   let description = [{

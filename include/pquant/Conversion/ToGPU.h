@@ -36,6 +36,10 @@ SmallVector<Value> getWritten(Operation *op);
 Value copyToDevice(OpBuilder &builder, Location loc, Value value);
 Value copyToHost(OpBuilder &builder, Location loc, Value value);
 
+/// Threads of a block that does all the work of a launch: such launches can be
+/// merged (`pquant-merge-launches`).
+inline constexpr int64_t kBlockThreads = 1024;
+
 /// What the threads of one block know.
 struct GPUBlock {
   Value x, y, thread;

@@ -31,10 +31,13 @@ namespace pquant {
 using namespace mlir;
 using namespace pquant;
 
-/// Threads of a block, and of one that shares a reduction.
-static constexpr int64_t kThreads = 256, kReducers = 512;
+/// Threads of one of many blocks.
+static constexpr int64_t kThreads = 256;
 /// Reductions up to this length are run by one thread.
 static constexpr int64_t kShortReduction = 32;
+/// Points that one block takes, and long reductions: then the launch can be
+/// merged with its neighbours, which saves more than other blocks would.
+static constexpr int64_t kBlockPoints = 8 * kBlockThreads, kBlockRows = 8;
 
 namespace {
 /// Writes the launch of one op.
@@ -47,8 +50,13 @@ private:
   /// The op that combines two partial results; null when a block cannot share
   /// the reduction.
   Operation *findCombiner();
-  bool isLong();
+  /// The number of points of the dimensions of one kind; none where it is not
+  /// static.
+  std::optional<int64_t> staticCount(utils::IteratorType kind);
   void emitPoints(OpBuilder &builder);
+  void emitPoint(KernelBuilder &b, Value linear, Value reductions);
+  void emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
+               Value reductions, Operation *combiner);
   void emitRows(OpBuilder &builder, Operation *combiner);
 
   /// `linear` taken apart into the dimensions of one kind.
@@ -139,36 +147,48 @@ void OpToLaunch::storeOutputs(KernelBuilder &b, ValueRange point,
     b.store(value, output.get(), indices(b, output, point));
 }
 
-/// A thread for each point; its reduction is a loop over the rest.
+/// One point; its reduction is a loop over the rest.
+void OpToLaunch::emitPoint(KernelBuilder &b, Value linear, Value reductions) {
+  SmallVector<Value> point(sizes.size());
+  splitIndex(b, linear, kParallel, point);
+  if (op.getNumReductionLoops() == 0)
+    return storeOutputs(b, point, compute(b, point, loadOutputs(b, point)));
+  // Outputs do not depend on the dimensions of the reduction.
+  SmallVector<Value> outer(point);
+  for (Value &index : outer)
+    index = index ? index : b.index(0);
+  SmallVector<Value> results =
+      b.forLoop(b.index(0), reductions, 1, loadOutputs(b, outer),
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> inner(point);
+                  splitIndex(b, step, kReduction, inner);
+                  return compute(b, inner, carried);
+                });
+  storeOutputs(b, outer, results);
+}
+
+/// A thread for each point, or one block for all when they are few.
 void OpToLaunch::emitPoints(OpBuilder &builder) {
   Location loc = op.getLoc();
   Value points = count(builder, kParallel);
   Value reductions = count(builder, kReduction);
+  std::optional<int64_t> known = staticCount(kParallel);
+  if (known && *known <= kBlockPoints)
+    return buildLaunch(builder, loc, {}, kBlockThreads, {},
+                       [&](KernelBuilder &b, const GPUBlock &block) {
+                         b.forLoop(block.thread, points, kBlockThreads,
+                                   [&](Value linear) {
+                                     emitPoint(b, linear, reductions);
+                                   });
+                       });
   Value threads = arith::ConstantIndexOp::create(builder, loc, kThreads);
   Value blocks = arith::CeilDivUIOp::create(builder, loc, points, threads);
   buildLaunch(
       builder, loc, blocks, kThreads, {},
       [&](KernelBuilder &b, const GPUBlock &block) {
         Value linear = b.add(b.mul(block.x, kThreads), block.thread);
-        b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points), [&] {
-          SmallVector<Value> point(sizes.size());
-          splitIndex(b, linear, kParallel, point);
-          if (op.getNumReductionLoops() == 0)
-            return storeOutputs(b, point,
-                                compute(b, point, loadOutputs(b, point)));
-          // Outputs do not depend on the dimensions of the reduction.
-          SmallVector<Value> outer(point);
-          for (Value &index : outer)
-            index = index ? index : b.index(0);
-          SmallVector<Value> results = b.forLoop(
-              b.index(0), reductions, 1, loadOutputs(b, outer),
-              [&](Value step, ValueRange carried) {
-                SmallVector<Value> inner(point);
-                splitIndex(b, step, kReduction, inner);
-                return compute(b, inner, carried);
-              });
-          storeOutputs(b, outer, results);
-        });
+        b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points),
+                 [&] { emitPoint(b, linear, reductions); });
       });
 }
 
@@ -185,57 +205,69 @@ Operation *OpToLaunch::findCombiner() {
   return combiners.front();
 }
 
-/// Whether the reduction is worth a block of its own.
-bool OpToLaunch::isLong() {
-  int64_t length = 1;
+std::optional<int64_t> OpToLaunch::staticCount(utils::IteratorType kind) {
+  int64_t product = 1;
   for (auto [size, iterator] :
        llvm::zip(op.getStaticLoopRanges(), op.getIteratorTypesArray())) {
-    if (iterator != kReduction)
+    if (iterator != kind)
       continue;
     if (ShapedType::isDynamic(size))
-      return true;
-    length *= size;
+      return std::nullopt;
+    product *= size;
   }
-  return length > kShortReduction;
+  return product;
 }
 
-/// A block for each point; its threads take every kReducers-th step.
+/// One point; the threads take every kBlockThreads-th step of its reduction.
+void OpToLaunch::emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
+                         Value reductions, Operation *combiner) {
+  SmallVector<Value> point(sizes.size());
+  splitIndex(b, row, kParallel, point);
+  Value neutral =
+      arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
+  Value partial =
+      b.forLoop(block.thread, reductions, kBlockThreads, neutral,
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> inner(point);
+                  splitIndex(b, step, kReduction, inner);
+                  return compute(b, inner, carried);
+                })
+          .front();
+  auto combine = [&](Value x, Value y) {
+    OperationState state(b.getLoc(), combiner->getName(), {x, y},
+                         {x.getType()});
+    return b.create(state)->getResult(0);
+  };
+  Value sum = blockReduce(b, block, kBlockThreads, block.shared[0], partial,
+                          combine);
+  SmallVector<Value> outer(point);
+  for (Value &index : outer)
+    index = index ? index : b.index(0);
+  b.ifElse(b.compare(arith::CmpIPredicate::eq, block.thread, b.index(0)), [&] {
+    Value before = loadOutputs(b, outer).front();
+    storeOutputs(b, outer, combine(before, sum));
+  });
+}
+
+/// A block for each point, or one for all when they are few.
 void OpToLaunch::emitRows(OpBuilder &builder, Operation *combiner) {
   Value points = count(builder, kParallel);
   Value reductions = count(builder, kReduction);
   Type element = op.getRegionOutputArgs().front().getType();
-  buildLaunch(
-      builder, op.getLoc(), points, kReducers,
-      {getSharedType({kReducers / 32}, element)},
-      [&](KernelBuilder &b, const GPUBlock &block) {
-        SmallVector<Value> point(sizes.size());
-        splitIndex(b, block.x, kParallel, point);
-        Value neutral = arith::ConstantOp::create(
-            b, *arith::getNeutralElement(combiner));
-        Value partial =
-            b.forLoop(block.thread, reductions, kReducers, neutral,
-                      [&](Value step, ValueRange carried) {
-                        SmallVector<Value> inner(point);
-                        splitIndex(b, step, kReduction, inner);
-                        return compute(b, inner, carried);
-                      })
-                .front();
-        auto combine = [&](Value x, Value y) {
-          OperationState state(b.getLoc(), combiner->getName(), {x, y},
-                               {element});
-          return b.create(state)->getResult(0);
-        };
-        Value sum = blockReduce(b, block, kReducers, block.shared[0], partial,
-                                combine);
-        SmallVector<Value> outer(point);
-        for (Value &index : outer)
-          index = index ? index : b.index(0);
-        b.ifElse(b.compare(arith::CmpIPredicate::eq, block.thread, b.index(0)),
-                 [&] {
-                   Value before = loadOutputs(b, outer).front();
-                   storeOutputs(b, outer, combine(before, sum));
-                 });
-      });
+  Type scratch = getSharedType({kBlockThreads / 32}, element);
+  std::optional<int64_t> known = staticCount(kParallel);
+  if (!known || *known > kBlockRows)
+    return buildLaunch(builder, op.getLoc(), points, kBlockThreads, scratch,
+                       [&](KernelBuilder &b, const GPUBlock &block) {
+                         emitRow(b, block, block.x, reductions, combiner);
+                       });
+  buildLaunch(builder, op.getLoc(), {}, kBlockThreads, scratch,
+              [&](KernelBuilder &b, const GPUBlock &block) {
+                b.forLoop(b.index(0), points, 1, [&](Value row) {
+                  emitRow(b, block, row, reductions, combiner);
+                  gpu::BarrierOp::create(b); // the scratch is used again
+                });
+              });
 }
 
 void OpToLaunch::emit(OpBuilder &builder) {
@@ -244,7 +276,8 @@ void OpToLaunch::emit(OpBuilder &builder) {
     sizes.push_back(
         getValueOrCreateConstantIndexOp(builder, op.getLoc(), range.size));
   Operation *combiner = findCombiner();
-  if (combiner && isLong())
+  std::optional<int64_t> length = staticCount(kReduction);
+  if (combiner && (!length || *length > kShortReduction))
     emitRows(builder, combiner);
   else
     emitPoints(builder);

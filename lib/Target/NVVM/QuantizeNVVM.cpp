@@ -18,9 +18,6 @@ using namespace mlir;
 using namespace pquant;
 using namespace pquant::nvvm;
 
-/// Threads of a row.
-static constexpr int64_t kRowThreads = 512;
-
 /// The factor of the row's values (a divisor for `div`), and the step.
 static std::pair<Value, Value> emitFactor(KernelBuilder &b,
                                           QuantizerAttr quantizer,
@@ -65,7 +62,7 @@ static void emitRow(KernelBuilder &b, const GPUBlock &block,
   Value columns = b.dim(op.getInput(), 1), padded = b.dim(op.getValues(), 1);
   // Magnitudes, NaN above infinity, are ordered as their bits are.
   Value largest =
-      b.forLoop(block.thread, columns, kRowThreads, zero,
+      b.forLoop(block.thread, columns, kBlockThreads, zero,
                 [&](Value k, ValueRange carried) {
                   Value bits = arith::BitcastOp::create(
                       b, b.getI32Type(), b.load(op.getInput(), {m, k}));
@@ -74,13 +71,13 @@ static void emitRow(KernelBuilder &b, const GPUBlock &block,
                   return SmallVector<Value>{b.max(carried.front(), magnitude)};
                 })
           .front();
-  largest = blockReduce(b, block, kRowThreads, block.shared[0], largest,
+  largest = blockReduce(b, block, kBlockThreads, block.shared[0], largest,
                         [&](Value x, Value y) { return b.max(x, y); });
   auto [factor, step] =
       emitFactor(b, op.getQuantizer(),
                  arith::BitcastOp::create(b, b.getF32Type(), largest));
   Value sum =
-      b.forLoop(block.thread, columns, kRowThreads, zero,
+      b.forLoop(block.thread, columns, kBlockThreads, zero,
                 [&, factor = factor](Value k, ValueRange carried) {
                   Value q = emitRounded(b, op.getQuantizer(),
                                         b.load(op.getInput(), {m, k}), factor);
@@ -88,10 +85,10 @@ static void emitRow(KernelBuilder &b, const GPUBlock &block,
                   return SmallVector<Value>{b.add(carried.front(), q)};
                 })
           .front();
-  b.forLoop(b.add(columns, block.thread), padded, kRowThreads, [&](Value k) {
+  b.forLoop(b.add(columns, block.thread), padded, kBlockThreads, [&](Value k) {
     b.store(b.constant(b.getI8Type(), 0), op.getValues(), {m, k});
   });
-  sum = blockReduce(b, block, kRowThreads, block.shared[1], sum,
+  sum = blockReduce(b, block, kBlockThreads, block.shared[1], sum,
                     [&](Value x, Value y) { return b.add(x, y); });
   b.ifElse(b.compare(arith::CmpIPredicate::eq, block.thread, b.index(0)),
            [&, step = step] {
@@ -103,8 +100,8 @@ static void emitRow(KernelBuilder &b, const GPUBlock &block,
 void pquant::nvvm::emitQuantize(OpBuilder &builder, Operation *op) {
   auto quantize = cast<pqk::QuantizeOp>(op);
   KernelBuilder b(op->getLoc(), builder);
-  Type scratch = getSharedType({kRowThreads / kWarp}, b.getI32Type());
-  buildLaunch(builder, op->getLoc(), b.dim(quantize.getInput(), 0), kRowThreads,
+  Type scratch = getSharedType({kBlockThreads / kWarp}, b.getI32Type());
+  buildLaunch(builder, op->getLoc(), b.dim(quantize.getInput(), 0), kBlockThreads,
               {scratch, scratch}, [&](KernelBuilder &b, const GPUBlock &block) {
                 emitRow(b, block, quantize);
               });
