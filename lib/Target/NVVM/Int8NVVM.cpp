@@ -12,13 +12,15 @@
 //===----------------------------------------------------------------------===//
 
 #include "NVVMKernels.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace pquant;
 using namespace pquant::nvvm;
 
-/// Columns that a warp takes at once.
-static constexpr int64_t kStep = 32;
+/// Columns that a warp takes at once, and steps whose loads are under way
+/// together.
+static constexpr int64_t kStep = 32, kUnrolled = 8;
 
 static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
                          const Linear &linear) {
@@ -33,20 +35,30 @@ static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
         b.mul(linear.tiles, linear.paddedColumns * kBlockRows);
     base = b.add(base, b.mul(expert, size));
   }
-  SmallVector<Value> sums = b.forLoop(
-      b.mul(at.warp, kStep), b.index(linear.paddedColumns), kStep * kWarps,
-      SmallVector<Value>(4, b.constant(i32, 0)),
-      [&](Value k, ValueRange carried) {
-        Value column = b.add(k, b.mul(at.row, 4));
-        Value place = b.add(b.add(base, b.mul(column, kBlockRows)),
-                            b.mul(at.quad, 16));
-        SmallVector<Value> weights = loadWords(b, linear.weight, place, 4);
-        Value x = loadWords(b, linear.input, {m, column}, 1)[0];
-        SmallVector<Value> acc;
-        for (auto [weight, sum] : llvm::zip(weights, carried))
-          acc.push_back(dot4(b, x, weight, sum));
-        return acc;
-      });
+  auto addStep = [&](Value k, ValueRange carried) {
+    Value column = b.add(k, b.mul(at.row, 4));
+    Value place =
+        b.add(b.add(base, b.mul(column, kBlockRows)), b.mul(at.quad, 16));
+    SmallVector<Value> weights = loadWords(b, linear.weight, place, 4);
+    Value x = loadWords(b, linear.input, {m, column}, 1)[0];
+    SmallVector<Value> acc;
+    for (auto [weight, sum] : llvm::zip(weights, carried))
+      acc.push_back(dot4(b, x, weight, sum));
+    return acc;
+  };
+  constexpr int64_t stride = kStep * kWarps;
+  int64_t whole = llvm::alignDown(linear.paddedColumns, stride * kUnrolled);
+  Value first = b.mul(at.warp, kStep);
+  SmallVector<Value> sums(4, b.constant(i32, 0));
+  sums = b.forLoop(b.index(0), b.index(whole), stride * kUnrolled, sums,
+                   [&](Value k, ValueRange carried) {
+                     SmallVector<Value> acc(carried);
+                     for (int64_t i = 0; i < kUnrolled; ++i)
+                       acc = addStep(b.add(b.add(first, k), i * stride), acc);
+                     return acc;
+                   });
+  sums = b.forLoop(b.add(first, whole), b.index(linear.paddedColumns), stride,
+                   sums, addStep);
   for (auto [i, sum] : llvm::enumerate(sums)) {
     Value total = shuffleReduce(b, sum, 4, kWarp,
                                 [&](Value x, Value y) { return b.add(x, y); });
