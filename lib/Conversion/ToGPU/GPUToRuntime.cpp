@@ -82,6 +82,11 @@ void GPUToRuntimePass::joinModules() {
         numbers[prefix] = kernels.size();
         kernels.push_back(builder.getStringAttr(prefix));
         kernel.setName(prefix);
+        // Bytes of shared memory are read as words.
+        for (unsigned i = 0; i < kernel.getNumWorkgroupAttributions(); ++i)
+          kernel.setWorkgroupAttributionAttr(
+              i, builder.getStringAttr("llvm.align"),
+              builder.getI64IntegerAttr(16));
         op.moveBefore(joined.getBody(), joined.getBody()->end());
       }
     }

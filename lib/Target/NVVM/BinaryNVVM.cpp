@@ -144,6 +144,9 @@ void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
   SmallVector<SmallVector<Value>> tiles;
   for (int64_t i = 0; i < ahead; ++i)
     tiles.push_back(loadTile(b, at, clamped, b.add(part, i * split)));
+  Value n = b.add(b.mul(block.x, tilesOfBlock * kBlockRows), block.thread);
+  Value factor = loadFactor(b, linear, block.y, n);
+  Value sum = b.load(linear.sum, block.y);
   storePlanes(b, block);
   gpu::BarrierOp::create(b);
   SmallVector<Value> acc(4, b.constant(b.getI32Type(), 0));
@@ -178,9 +181,7 @@ void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
     for (int64_t i = 0; i < split; ++i)
       plus = b.add(plus, b.load(block.shared[1],
                                 {b.add(b.mul(group, split), i), row}));
-    Value n = b.add(b.mul(block.x, tilesOfBlock * kBlockRows), block.thread);
-    Value acc = b.sub(b.add(plus, plus), b.load(linear.sum, block.y));
-    storeResult(b, linear, block.y, n, acc);
+    storeResult(b, linear, block.y, n, b.sub(b.add(plus, plus), sum), factor);
   });
 }
 
@@ -243,7 +244,8 @@ static void emitDotWarp(KernelBuilder &b, const GPUBlock &block,
     b.ifElse(b.compare(arith::CmpIPredicate::eq, at.quad, b.index(0)), [&] {
       Value n = b.add(b.add(b.mul(tile, kBlockRows), at.row), 8 * half);
       Value acc = b.sub(b.add(plus, plus), b.load(linear.sum, block.y));
-      storeResult(b, linear, block.y, n, acc);
+      storeResult(b, linear, block.y, n, acc,
+                  loadFactor(b, linear, block.y, n));
     });
   }
 }

@@ -115,7 +115,7 @@ void GemmBlock::store(ValueRange acc) {
         b.ifElse(inside, [&] {
           if (plan.isBinary)
             sum = b.sub(b.add(sum, sum), b.load(linear.sum, m));
-          storeResult(b, linear, m, n, sum);
+          storeResult(b, linear, m, n, sum, loadFactor(b, linear, m, n));
         });
       }
 }

@@ -46,6 +46,8 @@ static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
       acc.push_back(dot4(b, x, weight, sum));
     return acc;
   };
+  Value n = b.add(b.mul(block.x, kBlockRows), block.thread);
+  Value factor = loadFactor(b, linear, m, n);
   constexpr int64_t stride = kStep * kWarps;
   int64_t whole = llvm::alignDown(linear.paddedColumns, stride * kUnrolled);
   Value first = b.mul(at.warp, kStep);
@@ -74,8 +76,7 @@ static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
     Value acc = b.constant(i32, 0);
     for (int64_t i = 0; i < kWarps; ++i)
       acc = b.add(acc, b.load(block.shared[0], {b.index(i), block.thread}));
-    storeResult(b, linear, m, b.add(b.mul(block.x, kBlockRows), block.thread),
-                acc);
+    storeResult(b, linear, m, n, acc, factor);
   });
 }
 

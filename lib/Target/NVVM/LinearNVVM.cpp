@@ -118,18 +118,23 @@ SmallVector<Value> pquant::nvvm::mmaBytes(KernelBuilder &b, ValueRange a,
              NVVM::MMAIntOverflow::wrapped);
 }
 
+Value pquant::nvvm::loadFactor(KernelBuilder &b, const Linear &linear, Value m,
+                               Value n) {
+  n = arith::MinUIOp::create(b, n, b.sub(linear.outputs, b.index(1)));
+  Value factor;
+  if (linear.index) {
+    Value expert = arith::IndexCastOp::create(b, b.getIndexType(),
+                                              b.load(linear.index, m));
+    factor = b.load(linear.weightScale, {expert, n});
+  } else {
+    factor = b.load(linear.weightScale, n);
+  }
+  return b.mul(b.load(linear.scale, m), factor);
+}
+
 void pquant::nvvm::storeResult(KernelBuilder &b, const Linear &linear, Value m,
-                               Value n, Value acc) {
+                               Value n, Value acc, Value factor) {
   b.ifElse(b.compare(arith::CmpIPredicate::ult, n, linear.outputs), [&] {
-    Value factor;
-    if (linear.index) {
-      Value expert = arith::IndexCastOp::create(b, b.getIndexType(),
-                                                b.load(linear.index, m));
-      factor = b.load(linear.weightScale, {expert, n});
-    } else {
-      factor = b.load(linear.weightScale, n);
-    }
-    factor = b.mul(b.load(linear.scale, m), factor);
     Value y = b.mul(arith::SIToFPOp::create(b, b.getF32Type(), acc), factor);
     if (linear.accumulate)
       y = b.add(b.load(linear.output, {m, n}), y);

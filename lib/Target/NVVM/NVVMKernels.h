@@ -61,10 +61,13 @@ SmallVector<Value> mmaBits(KernelBuilder &b, ValueRange a, ValueRange x,
 SmallVector<Value> mmaBytes(KernelBuilder &b, ValueRange a, ValueRange x,
                             ValueRange c);
 
-/// output[m, n] = float(acc) * (scale[m] * weight_scale[n]), or added to it; not
-/// where n is beyond N. `acc` is the dot product itself.
+/// scale[m] * weight_scale[n], of the last n where n is beyond N. Loaded before
+/// the sums are there, its latency is hidden.
+Value loadFactor(KernelBuilder &b, const Linear &linear, Value m, Value n);
+/// output[m, n] = float(acc) * factor, or added to it; not where n is beyond N.
+/// `acc` is the dot product itself.
 void storeResult(KernelBuilder &b, const Linear &linear, Value m, Value n,
-                 Value acc);
+                 Value acc, Value factor);
 /// The rows of the op by `gemv` where they are few, else by `gemm`; the choice
 /// is made on the host when their number is dynamic.
 void emitByRows(OpBuilder &builder, const Linear &linear,

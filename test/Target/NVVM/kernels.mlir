@@ -13,7 +13,7 @@ module attributes {pquant.target = #pquant.target<"x86_64-pc-linux-gnu", levels 
 // CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %c4, %{{.+}} = %c1,
 // CHECK:           arith.xori
 // CHECK:           gpu.barrier
-// CHECK:           nvvm.mma.sync {{.*}} b1Op = #nvvm.mma_b1op<and_popc>, {{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 256>
+// CHECK:           nvvm.mma.sync {{.*}}b1Op = #nvvm.mma_b1op<and_popc>, {{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 256>
 // CHECK:           gpu.barrier
 // DOT-LABEL:   func.func @binary_row
 // DOT-NOT:       nvvm.mma.sync
@@ -29,10 +29,10 @@ func.func @binary_row(%q: memref<1x4096xi8>, %s: memref<1xf32>, %t: memref<1xi32
 // CHECK-LABEL: func.func @binary_rows
 // CHECK:         scf.if
 // CHECK:           gpu.launch
-// CHECK:             nvvm.mma.sync {{.*}} k = 256>
+// CHECK:             nvvm.mma.sync {{.*}}k = 256>
 // CHECK:         } else {
 // CHECK:           gpu.launch
-// CHECK:             nvvm.mma.sync {{.*}} multiplicandAPtxType = #nvvm.mma_type<s8>, {{.*}}k = 32>
+// CHECK:             nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>, {{.*}}k = 32>
 func.func @binary_rows(%q: memref<?x128xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<1024xi8>,
                        %ws: memref<20xf32>, %y: memref<?x20xf32>) {
   pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<?x128xi8>, memref<?xf32>, memref<?xi32>, memref<1024xi8>,
@@ -45,7 +45,7 @@ func.func @binary_rows(%q: memref<?x128xi8>, %s: memref<?xf32>, %t: memref<?xi32
 // CHECK:         nvvm.dot.accumulate.4way
 // CHECK-NOT:     nvvm.mma.sync
 // CHECK-LABEL: func.func @int8_rows
-// CHECK:         nvvm.mma.sync {{.*}} multiplicandAPtxType = #nvvm.mma_type<s8>
+// CHECK:         nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>
 func.func @int8_row(%q: memref<1x128xi8>, %s: memref<1xf32>, %w: memref<4096xi8>, %r: memref<20xi32>,
                     %ws: memref<20xf32>, %y: memref<1x20xf32>) {
   pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<1x128xi8>, memref<1xf32>, memref<4096xi8>, memref<20xi32>,
