@@ -7,7 +7,7 @@
 //
 // b16x256 stores [ceil(rows / 16)][ceil(columns / 256)][32][4] little-endian
 // 32-bit words: the order in which the 32 lanes of a warp give a 16 x 256 tile
-// to a matrix instruction. Padding is 0 bits (docs/Layout.md, section 5).
+// to a matrix instruction. Padding is 0 bits (docs/Layout.md, section 8).
 //
 //===----------------------------------------------------------------------===//
 
