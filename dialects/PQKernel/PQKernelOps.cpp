@@ -169,7 +169,11 @@ LogicalResult pqk::BinaryLinearOp::verify() {
           verifySize(*this, "length of weight_scale", getWeightScale(), 0, n)))
     return failure();
   // (C4)
-  return verifyWeight(*this, getWeight(), LayoutKind::D16, 1, n, getColumns());
+  LayoutKind kind = getLayoutKind();
+  if (!holdsBits(kind))
+    return emitOpError() << "expected a layout of 1-bit matrices, but got "
+                         << stringifyLayoutKind(kind);
+  return verifyWeight(*this, getWeight(), kind, 1, n, getColumns());
 }
 
 LogicalResult pqk::Int8LinearOp::verify() {

@@ -44,7 +44,8 @@ def PQKernel_QuantizeOp : PQKernel_Op<"quantize"> {
 def PQKernel_BinaryLinearOp : PQKernel_Op<"binary_linear"> {
   let summary = "1-bit matrix times quantised rows";
   let description = [{
-    With K = `columns`, acc the exact int32 sum over k of `input[m, k] * W[n, k]`, W in layout d16 of `weight`:
+    With K = `columns`, acc the exact int32 sum over k of `input[m, k] * W[n, k]`, W in `layout` of `weight` (d16
+    where it does not say):
     `y[m, n] = float(acc) * (scale[m] * weight_scale[n])`, added to `output[m, n]` when `accumulate`.
     `input`, `scale`, `sum` come from `pqk.quantize`; `input` has K rounded up to 64 columns, `weight` is flat bytes,
     `weight_scale` has N elements, `output` is M x N.
@@ -53,7 +54,7 @@ def PQKernel_BinaryLinearOp : PQKernel_Op<"binary_linear"> {
     (C1) `columns` is at least 1 and `input` has that many columns, rounded up to a multiple of 64.
     (C2) `scale`, `sum` and `output` have the input's M rows.
     (C3) `weight_scale` has the output's N elements.
-    (C4) `weight` has the bytes of an N x K matrix in layout d16.
+    (C4) `layout` is one of 1-bit matrices and `weight` has the bytes of an N x K matrix in it.
 
     Example:
     ```mlir
@@ -63,7 +64,8 @@ def PQKernel_BinaryLinearOp : PQKernel_Op<"binary_linear"> {
   }];
   let arguments = (ins PQKernel_Matrix<I8, 2>:$input, PQKernel_Matrix<F32, 1>:$scale, PQKernel_Matrix<I32, 1>:$sum,
                        PQKernel_Matrix<I8, 1>:$weight, PQKernel_Matrix<F32, 1>:$weightScale,
-                       PQKernel_Matrix<F32, 2>:$output, I64Attr:$columns, UnitAttr:$accumulate);
+                       PQKernel_Matrix<F32, 2>:$output, I64Attr:$columns, UnitAttr:$accumulate,
+                       OptionalAttr<PQuant_LayoutAttr>:$layout);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     `ins` `(` $input `,` $scale `,` $sum `,` $weight `,` $weightScale `:` type($input) `,` type($scale) `,` type($sum)
@@ -72,6 +74,10 @@ def PQKernel_BinaryLinearOp : PQKernel_Op<"binary_linear"> {
   }];
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputMutable(); }
+    /// What `weight` is stored in.
+    ::pquant::LayoutKind getLayoutKind() {
+      return getLayout() ? getLayout()->getKind() : ::pquant::LayoutKind::D16;
+    }
   }];
 }
 

@@ -72,7 +72,8 @@ def PQuant_LayoutKind : I32Enum<"LayoutKind", "storage layouts of weight matrice
     I32EnumCase<"D16", 0, "d16">,
     I32EnumCase<"I8x16x4", 1, "i8x16x4">,
     I32EnumCase<"F32x16", 2, "f32x16">,
-    I32EnumCase<"I1x16x8", 3, "i1x16x8">]> {
+    I32EnumCase<"I1x16x8", 3, "i1x16x8">,
+    I32EnumCase<"B16x256", 4, "b16x256">]> {
   let cppNamespace = "::pquant";
 }
 
@@ -94,6 +95,9 @@ def PQuant_LayoutAttr : PQuant_Attr<"Layout", "layout",
 
     - `i1x16x8` (i1): `[N'/16][K'/8][16]` bytes; bit b of byte r of block (i, j) is `W[16i + r][8j + b]`. Each 64 bytes hold
       the 16 rows and 32 columns of a `d16` block, as a 4 x 16 matrix of bytes where `d16` has 16 x 4.
+    - `b16x256` (i1): `[N'/16][K''/256][32][4]` little-endian 32-bit words, K'' being K padded to a multiple of 256; word w
+      of lane l of tile (i, j) is row `16i + l / 4 + 8 (w % 2)`, columns from `256j + 32 (l % 4) + 128 (w / 2)` on: what
+      lane l of a warp gives to a 16 x 256 matrix instruction.
     - `i8x16x4` (i8): `[N'/16][K'/4][16][4]` bytes; byte (r, c) of block (i, j) is `W[16i + r][4j + c]`.
     - `f32x16` (f32): `[N'/16][K][16]` floats, columns not padded; lane r of (i, k) is `W[16i + r][k]`.
 
@@ -148,6 +152,28 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
   }];
 }
 
+def PQuant_GPUAttr : PQuant_Attr<"GPU", "gpu"> {
+  let summary = "the GPU that runs a model's kernels";
+  let description = [{
+    The LLVM triple, chip and features that kernels are compiled for, and what kernels may use beyond the least GPU of
+    the triple (comma-separated; the target's kernel table names them).
+
+    Example: `#pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_90", features = "+ptx80", capabilities = "b1-mma,s8-mma">`
+  }];
+  let parameters = (ins
+    StringRefParameter<>:$triple,
+    StringRefParameter<>:$chip,
+    StringRefParameter<>:$features,
+    StringRefParameter<>:$capabilities);
+  let assemblyFormat = [{
+    `<` $triple `,` `chip` `=` $chip `,` `features` `=` $features `,` `capabilities` `=` $capabilities `>`
+  }];
+  let extraClassDeclaration = [{
+    /// Whether kernels may use `capability`.
+    bool hasCapability(::llvm::StringRef capability) const;
+  }];
+}
+
 def PQuant_TargetAttr : PQuant_Attr<"Target", "target",
     [DeclareAttrInterfaceMethods<PQuant_LayoutChooserInterface>]> {
   let summary = "the machine that a module is compiled for, as the module attribute `pquant.target`";
@@ -156,16 +182,24 @@ def PQuant_TargetAttr : PQuant_Attr<"Target", "target",
     artifact is loaded. Level 0 must run on every CPU of the architecture unless the user asked for one CPU.
     `binary` is the layout of 1-bit matrices, `d16` where it is left out; INT8 matrices are `i8x16x4`, float ones `f32x16`.
 
+    With a `gpu`, tensors live there and the levels are those of the code that drives it.
+
     Example: `#pquant.target<"aarch64-unknown-linux-gnu", levels = [...], binary = i1x16x8>`
   }];
   let parameters = (ins
     StringRefParameter<>:$triple,
     ArrayRefParameter<"::pquant::LevelAttr">:$levels,
-    DefaultValuedParameter<"::pquant::LayoutKind", "::pquant::LayoutKind::D16">:$binaryLayout);
-  let assemblyFormat = "`<` $triple `,` `levels` `=` `[` $levels `]` (`,` `binary` `=` $binaryLayout^)? `>`";
-  let builders = [AttrBuilder<(ins "::llvm::StringRef":$triple, "::llvm::ArrayRef<::pquant::LevelAttr>":$levels), [{
-    return $_get($_ctxt, triple, levels, ::pquant::LayoutKind::D16);
-  }]>];
+    DefaultValuedParameter<"::pquant::LayoutKind", "::pquant::LayoutKind::D16">:$binaryLayout,
+    OptionalParameter<"::pquant::GPUAttr">:$gpu);
+  let assemblyFormat = [{
+    `<` $triple `,` `levels` `=` `[` $levels `]` (`,` `binary` `=` $binaryLayout^)? (`,` `gpu` `=` $gpu^)? `>`
+  }];
+  let builders = [
+    AttrBuilder<(ins "::llvm::StringRef":$triple, "::llvm::ArrayRef<::pquant::LevelAttr>":$levels,
+                     CArg<"::pquant::LayoutKind", "::pquant::LayoutKind::D16">:$binaryLayout), [{
+      return $_get($_ctxt, triple, levels, binaryLayout, ::pquant::GPUAttr());
+    }]>
+  ];
   let genVerifyDecl = 1;
 }
 

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/PQuant/PQuantDialect.h"
+#include "pquant/Layout/B16x256.h"
 #include "pquant/Layout/D16.h"
 #include "pquant/Layout/F32x16.h"
 #include "pquant/Layout/I8x16x4.h"
@@ -151,6 +152,11 @@ QuantizerAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 // LayoutAttr
 //===----------------------------------------------------------------------===//
 
+bool pquant::holdsBits(LayoutKind kind) {
+  return kind == LayoutKind::D16 || kind == LayoutKind::I1x16x8 ||
+         kind == LayoutKind::B16x256;
+}
+
 LogicalResult
 LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                            function_ref<InFlightDiagnostic()> emitError) const {
@@ -164,6 +170,7 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
   Type expected;
   MLIRContext *context = getContext();
   switch (getKind()) {
+  case LayoutKind::B16x256:
   case LayoutKind::D16:
   case LayoutKind::I1x16x8:
     expected = IntegerType::get(context, 1);
@@ -186,6 +193,8 @@ int64_t LayoutAttr::getStorageBytes(ArrayRef<int64_t> shape) const {
   size_t rows = shape[shape.size() - 2], columns = shape.back();
   int64_t matrices = shape.size() == 3 ? shape.front() : 1;
   switch (getKind()) {
+  case LayoutKind::B16x256:
+    return matrices * layout::b16x256Bytes(rows, columns);
   case LayoutKind::D16:
   case LayoutKind::I1x16x8: // the same bytes in another order
     return matrices * layout::d16Bytes(rows, columns);
@@ -251,9 +260,13 @@ LayoutKind TargetAttr::chooseFloatLayout(int64_t, int64_t) const {
   return LayoutKind::F32x16;
 }
 
+bool GPUAttr::hasCapability(StringRef capability) const {
+  return llvm::is_contained(llvm::split(getCapabilities(), ','), capability);
+}
+
 LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef triple, ArrayRef<LevelAttr> levels,
-                                 LayoutKind binaryLayout) {
+                                 LayoutKind binaryLayout, GPUAttr) {
   if (triple.empty())
     return emitError() << "expected a target triple, but got an empty string";
   if (levels.empty())
@@ -263,7 +276,7 @@ LogicalResult TargetAttr::verify(function_ref<InFlightDiagnostic()> emitError,
       if (earlier.getName() == level.getName())
         return emitError() << "expected distinct level names, but got '"
                            << level.getName() << "' twice";
-  if (binaryLayout != LayoutKind::D16 && binaryLayout != LayoutKind::I1x16x8)
+  if (!holdsBits(binaryLayout))
     return emitError() << "expected a layout of 1-bit matrices, but got "
                        << stringifyLayoutKind(binaryLayout);
   return success();

@@ -40,6 +40,9 @@ namespace pquant {
 /// Name of the module attribute that holds the `#pquant.target`.
 inline constexpr StringRef kTargetAttrName = "pquant.target";
 
+/// Whether a layout is one of 1-bit matrices.
+bool holdsBits(LayoutKind kind);
+
 /// Name of the function attribute that holds the `#pquant.level` of its code.
 inline constexpr StringRef kLevelAttrName = "pquant.level";
 } // namespace pquant

@@ -27,18 +27,13 @@
 
 using namespace pquant;
 
-void pquant::optimizeModule(llvm::Module &module,
-                            llvm::TargetMachine &machine) {
+/// LLVM's O3 pipeline.
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+                     const llvm::PipelineTuningOptions &tuning) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager graph;
   llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  // Elementwise loops want vectors; kernels come vectorised and unrolled.
-  tuning.LoopVectorization = true;
-  tuning.SLPVectorization = false;
-  tuning.LoopUnrolling = false;
-  tuning.LoopInterleaving = false;
   llvm::PassBuilder builder(&machine, tuning);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(graph);
@@ -47,6 +42,28 @@ void pquant::optimizeModule(llvm::Module &module,
   builder.crossRegisterProxies(loops, functions, graph, modules);
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
       .run(module, modules);
+}
+
+void pquant::optimizeModule(llvm::Module &module,
+                            llvm::TargetMachine &machine) {
+  llvm::PipelineTuningOptions tuning;
+  // Elementwise loops want vectors; kernels come vectorised and unrolled.
+  tuning.LoopVectorization = true;
+  tuning.SLPVectorization = false;
+  tuning.LoopUnrolling = false;
+  tuning.LoopInterleaving = false;
+  optimize(module, machine, tuning);
+}
+
+void pquant::optimizeKernels(llvm::Module &module,
+                             llvm::TargetMachine &machine) {
+  // Loads of several rounds of a loop are under way at once when it is
+  // unrolled, and neighbouring ones become one.
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = true;
+  tuning.LoopUnrolling = true;
+  optimize(module, machine, tuning);
 }
 
 LogicalResult pquant::emitCode(llvm::Module &module,

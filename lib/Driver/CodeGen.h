@@ -25,6 +25,9 @@ namespace pquant {
 /// Optimises at -O3 for the CPU that each function names.
 void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);
 
+/// Runs the optimisation pipeline for kernels of a GPU.
+void optimizeKernels(llvm::Module &module, llvm::TargetMachine &machine);
+
 /// Writes an object, or assembly.
 LogicalResult emitCode(llvm::Module &module, llvm::TargetMachine &machine,
                        llvm::raw_pwrite_stream &os, bool assembly);

@@ -34,7 +34,7 @@ struct Flags {
                               cl::value_desc("file"), cl::cat(category)};
   cl::opt<std::string> emit{
       "emit",
-      cl::desc("What to write: exe, lib, static, obj, asm, llvmir, or a phase "
+      cl::desc("What to write: exe, lib, static, obj, asm, llvmir, ptx, or a phase "
                "(import, raised, packed, kernels, llvm); by default what the "
                "suffix of -o says, else an executable"),
       cl::value_desc("kind"), cl::cat(category)};
@@ -137,6 +137,10 @@ struct Flags {
           "Prefix of the artifact's model_descriptor function, for several "
           "models in one program"),
       cl::init("pquant"), cl::cat(category)};
+  cl::opt<std::string> assembler{
+      "ptxas", cl::desc("Also compile a GPU's kernels for its very chip by this "
+                        "program"),
+      cl::value_desc("program"), cl::cat(category)};
   cl::opt<std::string> linker{"linker", cl::desc("The C compiler that links"),
                               cl::value_desc("program"), cl::cat(category)};
   cl::opt<std::string> sysroot{
@@ -152,7 +156,8 @@ static std::optional<Emit> parseEmit(StringRef name) {
   static constexpr std::pair<StringLiteral, Emit> kinds[] = {
       {"exe", Emit::Executable}, {"lib", Emit::Library},
       {"static", Emit::Static},  {"obj", Emit::Object},
-      {"asm", Emit::Assembly},   {"llvmir", Emit::LLVMIR}};
+      {"asm", Emit::Assembly},   {"llvmir", Emit::LLVMIR},
+      {"ptx", Emit::PTX}};
   for (auto [text, kind] : kinds)
     if (text == name)
       return kind;
@@ -163,7 +168,7 @@ static std::optional<Emit> parseEmit(StringRef name) {
 static Emit emitFromSuffix(StringRef path) {
   static constexpr std::pair<StringLiteral, Emit> suffixes[] = {
       {".so", Emit::Library}, {".a", Emit::Static},  {".o", Emit::Object},
-      {".s", Emit::Assembly}, {".ll", Emit::LLVMIR}, {".mlir", Emit::MLIR}};
+      {".ptx", Emit::PTX},      {".s", Emit::Assembly}, {".ll", Emit::LLVMIR}, {".mlir", Emit::MLIR}};
   StringRef extension = llvm::sys::path::extension(path);
   for (auto [text, kind] : suffixes)
     if (text == extension)
@@ -193,7 +198,7 @@ static LogicalResult setEmit(const Flags &flags, CompilerOptions &options) {
   if (!phase)
     return reportError(
         "unknown kind or phase '" + phaseName +
-        "'; expected exe, lib, static, obj, asm, llvmir, import, "
+        "'; expected exe, lib, static, obj, asm, llvmir, ptx, import, "
         "raised, packed, kernels or llvm");
   options.emit = Emit::MLIR;
   options.compileTo = *phase;
@@ -275,6 +280,7 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   if (options.report.empty() && !options.reportProfile.empty())
     return reportError("--report-profile expected --report");
   options.symbolPrefix = flags.symbolPrefix;
+  options.assembler = flags.assembler;
   options.linker = flags.linker;
   options.sysroot = flags.sysroot;
   options.runtimeDirectory = flags.runtimeDir;

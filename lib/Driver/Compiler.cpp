@@ -14,6 +14,7 @@
 
 #include "CodeGen.h"
 #include "Diagnostics.h"
+#include "GPUCode.h"
 #include "Link.h"
 #include "ModelInterface.h"
 #include "OutputFile.h"
@@ -67,6 +68,7 @@ private:
   LogicalResult finishPhase(Phase phase);
   LogicalResult dump(Phase phase);
   LogicalResult printModule();
+  LogicalResult writePTX(const GPUCode &gpu);
   LogicalResult generateCode();
   LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine,
                           const WeightLocation &weights);
@@ -194,7 +196,10 @@ LogicalResult Compilation::runPhase(Phase phase) {
     buildPackingPipeline(pm, packing);
     break;
   case Phase::Kernels:
-    buildKernelsPipeline(pm);
+    if (target.getGpu())
+      buildGPUKernelsPipeline(pm);
+    else
+      buildKernelsPipeline(pm);
     break;
   case Phase::LLVM:
     buildLLVMPipeline(pm);
@@ -376,6 +381,14 @@ LogicalResult Compilation::writeWeightsTo(std::unique_ptr<OutputFile> &file,
                                                        : file->close();
 }
 
+LogicalResult Compilation::writePTX(const GPUCode &gpu) {
+  auto file = OutputFile::create(options.output);
+  if (failed(file))
+    return failure();
+  (*file)->stream() << gpu.ptx;
+  return (*file)->keep();
+}
+
 LogicalResult Compilation::generateCode() {
   std::unique_ptr<llvm::TargetMachine> machine =
       createTargetMachine(options.triple);
@@ -388,6 +401,16 @@ LogicalResult Compilation::generateCode() {
     return failure();
   // The weights are in their file: what is left is code.
   releaseAllConstants(&context);
+  GPUCode gpu;
+  if (target.getGpu()) {
+    llvm::TimeRegion region(timer("kernels to PTX"));
+    auto taken = takeGPUCode(*module, target.getGpu(), options.assembler);
+    if (failed(taken))
+      return failure();
+    gpu = std::move(*taken);
+  }
+  if (options.emit == Emit::PTX)
+    return writePTX(gpu);
   if (failed(runPhase(Phase::LLVM)) || failed(finishPhase(Phase::LLVM)))
     return failure();
   if (options.emit == Emit::MLIR)
@@ -402,7 +425,8 @@ LogicalResult Compilation::generateCode() {
   code->setDataLayout(machine->createDataLayout());
   for (llvm::Function &function : *code)
     function.setDoesNotThrow(); // no tables to unwind with
-  emitModelDescriptor(*code, model, target, weights, text, options.symbolPrefix,
+  emitModelDescriptor(*code, model, target, gpu, weights, text,
+                      options.symbolPrefix,
                       options.commandLine);
   if (options.emit == Emit::Executable)
     addMain(*code);

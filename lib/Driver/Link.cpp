@@ -121,9 +121,11 @@ makeLinkCommand(const CompilerOptions &options, StringRef linker,
     // GNU ld of AArch64 has no packed relocations, lld has.
     if (llvm::is_contained(command, "-fuse-ld=lld"))
       command.push_back("-Wl,--pack-dyn-relocs=relr");
-    command.append({"-static-pie", "-Wl,--gc-sections", *run, *runtime,
-                    "-l:libminizip.a", "-l:libz.a", "-l:libgomp.a", "-lm",
-                    "-ldl", "-lpthread"});
+    // The driver of a GPU is a shared library, which a static program cannot
+    // load.
+    command.append({options.gpu.empty() ? "-static-pie" : "-pie",
+                    "-Wl,--gc-sections", *run, *runtime, "-l:libminizip.a",
+                    "-l:libz.a", "-l:libgomp.a", "-lm", "-ldl", "-lpthread"});
   }
   command.append({"-o", output.str()});
   return command;

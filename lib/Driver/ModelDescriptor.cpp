@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "GPUCode.h"
 #include "ModelInterface.h"
 #include "TextAssets.h"
 
@@ -258,9 +259,24 @@ static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
   return global;
 }
 
+/// Null for a model without a GPU.
+static Constant *buildGPU(ConstantBuilder &b, const GPUCode &code) {
+  if (code.isEmpty())
+    return b.null();
+  SmallVector<Constant *> names;
+  for (const std::string &name : code.kernels)
+    names.push_back(b.text(name));
+  llvm::FunctionCallee driver = b.module.getOrInsertFunction(
+      "pquant_rt_gpu_driver", llvm::FunctionType::get(b.pointerType(), false));
+  return b.address(b.structure(
+      {b.text(code.chip), b.text(code.ptx), b.optionalText(code.image),
+       b.i64(code.image.size()), b.array(names), b.i32(names.size()), b.i32(0),
+       llvm::cast<Constant>(driver.getCallee())}));
+}
+
 void pquant::emitModelDescriptor(llvm::Module &module,
                                  const ModelInterface &model,
-                                 TargetAttr target,
+                                 TargetAttr target, const GPUCode &gpu,
                                  const WeightLocation &weights,
                                  const TextAssets &text, StringRef prefix,
                                  StringRef producer) {
@@ -284,7 +300,7 @@ void pquant::emitModelDescriptor(llvm::Module &module,
        b.i32(linears.size()), b.i32(text.addsBegin),
        b.optionalText(weights.separateFile), b.i64(weights.hash),
        b.optionalText(text.tokenizer), b.i64(text.tokenizer.size()),
-       b.optionalText(text.chatTemplate)}));
+       b.optionalText(text.chatTemplate), buildGPU(b, gpu)}));
 
   auto *getter = llvm::Function::Create(
       llvm::FunctionType::get(b.pointerType(), false),

@@ -68,12 +68,14 @@ struct WeightLocation {
   uint64_t hash = 0; ///< of that file
 };
 
+struct GPUCode;
 struct TextAssets;
 
 /// Adds the entry thunks, the weights and `<prefix>_model_descriptor` to a
 /// module that holds the lowered functions.
 void emitModelDescriptor(llvm::Module &module, const ModelInterface &model,
-                         TargetAttr target, const WeightLocation &weights,
+                         TargetAttr target, const GPUCode &gpu,
+                         const WeightLocation &weights,
                          const TextAssets &text,
                          StringRef prefix, StringRef producer);
 

@@ -14,6 +14,7 @@
 #include "OutputFile.h"
 
 #include "pquant/Target/ARM.h"
+#include "pquant/Target/NVVM.h"
 #include "pquant/Target/X86.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -62,6 +63,15 @@ LogicalResult pquant::resolveTarget(CompilerOptions &options) {
     llvm::errs() << "target: " << options.triple << ", CPU "
                  << options.onlyLevel << "\n";
   }
+  // A GPU's host code is plain x86-64.
+  StringRef gpu = options.target;
+  if (gpu.consume_front("nvptx") && (gpu.empty() || gpu.consume_front(":"))) {
+    options.gpu = gpu.empty() ? "sm_80" : gpu.str();
+    options.triple = architectures[0].triple.str();
+    if (!options.onlyLevel.empty())
+      return reportError("--target-cpu is not for a GPU");
+    options.onlyLevel = "generic";
+  }
   for (const Architecture &architecture : architectures)
     if (options.target == architecture.name ||
         options.target == architecture.otherName)
@@ -70,8 +80,9 @@ LogicalResult pquant::resolveTarget(CompilerOptions &options) {
   if (findArchitecture(triple) && triple.isOSBinFormatELF())
     return success();
   return reportError("target '" + options.target +
-                     "' is not supported; expected x86-64, aarch64, host or an "
-                     "x86_64 or aarch64 triple of an ELF system");
+                     "' is not supported; expected x86-64, aarch64, host, nvptx, "
+                     "nvptx:<chip> or an x86_64 or aarch64 triple of an ELF "
+                     "system");
 }
 
 /// Fails when the code generator does not know one of the features
@@ -113,7 +124,17 @@ FailureOr<TargetAttr> pquant::makeTarget(MLIRContext *context,
       findArchitecture(llvm::Triple(options.triple));
   FailureOr<TargetAttr> target = architecture->makeTarget(
       UnknownLoc::get(context), options.triple, options.onlyLevel);
-  if (failed(target) || options.features.empty())
+  if (failed(target))
+    return failure();
+  if (!options.gpu.empty()) {
+    FailureOr<GPUAttr> gpu =
+        nvvm::makeGPU(UnknownLoc::get(context), options.gpu);
+    if (failed(gpu))
+      return failure();
+    target = TargetAttr::get(context, options.triple, target->getLevels(),
+                             LayoutKind::B16x256, *gpu);
+  }
+  if (options.features.empty())
     return target;
   if (failed(checkFeatures(options.triple, options.features)))
     return failure();
@@ -121,7 +142,7 @@ FailureOr<TargetAttr> pquant::makeTarget(MLIRContext *context,
   for (LevelAttr level : target->getLevels())
     levels.push_back(addFeatures(level, options.features));
   return TargetAttr::get(context, options.triple, levels,
-                         target->getBinaryLayout());
+                         target->getBinaryLayout(), target->getGpu());
 }
 
 SmallVector<KernelRow> pquant::getKernels(TargetAttr target) {
@@ -151,4 +172,21 @@ pquant::createTargetMachine(StringRef triple) {
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       parsed, findArchitecture(parsed)->baseline, /*Features=*/"", options,
       llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+}
+
+std::unique_ptr<llvm::TargetMachine> pquant::createGPUMachine(GPUAttr gpu) {
+  LLVMInitializeNVPTXTargetInfo();
+  LLVMInitializeNVPTXTarget();
+  LLVMInitializeNVPTXTargetMC();
+  LLVMInitializeNVPTXAsmPrinter();
+  llvm::Triple triple(gpu.getTriple());
+  std::string error;
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  assert(target && "LLVM has no NVPTX");
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
+      triple, gpu.getChip(), gpu.getFeatures(), options, llvm::Reloc::PIC_,
+      std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }

@@ -38,6 +38,9 @@ SmallVector<KernelRow> getKernels(TargetAttr target);
 /// The code generator of a triple, for the baseline of its architecture.
 std::unique_ptr<llvm::TargetMachine> createTargetMachine(StringRef triple);
 
+/// The code generator of a GPU's kernels.
+std::unique_ptr<llvm::TargetMachine> createGPUMachine(GPUAttr gpu);
+
 } // namespace pquant
 
 #endif // PQUANT_LIB_DRIVER_TARGETS_H

@@ -24,6 +24,8 @@
 #include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -88,8 +90,10 @@ void pquant::buildPackingPipeline(OpPassManager &pm,
   pm.addPass(createVerifyPackedPass());
 }
 
-void pquant::buildKernelsPipeline(OpPassManager &pm) {
-  // Still on tensors: kernels get their destinations, elementwise chains fuse,
+/// Still on tensors at first; then memory, allocated and freed.
+static void addBufferization(OpPassManager &pm,
+                             const CollectWeightsPassOptions &weights) {
+  // Kernels get their destinations, elementwise chains fuse,
   // identical layers become one function.
   pm.addPass(createConvertPQuantToPQKernelPass());
   addCleanup(pm);
@@ -107,19 +111,59 @@ void pquant::buildKernelsPipeline(OpPassManager &pm) {
   pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
   addCleanup(pm);
   pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
-  pm.addPass(createCollectWeightsPass());
+  pm.addPass(createCollectWeightsPass(weights));
   bufferization::buildBufferDeallocationPipeline(
       pm, bufferization::BufferDeallocationPipelineOptions());
   pm.addPass(createConvertBufferizationToMemRefPass());
   pm.addNestedPass<func::FuncOp>(
       bufferization::createOptimizeAllocationLivenessPass());
+}
 
+void pquant::buildKernelsPipeline(OpPassManager &pm) {
+  addBufferization(pm, {});
   pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
   pm.addPass(createInsertProbesPass());
   pm.addPass(createCloneLevelsPass());
   // One for each target; they leave modules of others alone.
   pm.addPass(createARMKernelsPass());
   pm.addPass(createX86KernelsPass());
+  addCleanup(pm);
+  pm.addPass(createVerifyKernelsPass());
+}
+
+/// The bodies of launches to kernels of the NVVM dialect.
+static void addKernelCode(OpPassManager &pm) {
+  pm.addPass(createExpandReshapesPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createExpandMathPass());
+  pm.addPass(createExpandTrigonometryPass());
+  pm.addPass(arith::createArithExpandOpsPass());
+  addCleanup(pm);
+  pm.addPass(createKernelsToNVVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  addCleanup(pm);
+}
+
+void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
+  pm.addPass(createMarkStatesPass());
+  // Constants of any size are read by kernels.
+  CollectWeightsPassOptions weights;
+  weights.minBytes = 0;
+  addBufferization(pm, weights);
+  pm.addPass(createPlaceBuffersPass());
+  pm.addPass(createLinalgToGPUPass());
+  pm.addPass(createNVVMKernelsPass());
+  addCleanup(pm);
+  pm.addPass(createMergeLaunchesPass());
+  pm.addPass(createGpuLaunchSinkIndexComputationsPass());
+  pm.addPass(createWidenArgumentsPass());
+  pm.addPass(createGpuKernelOutliningPass());
+  pm.addPass(createGPUToRuntimePass());
+  addKernelCode(pm.nest<gpu::GPUModuleOp>());
+  pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
+  pm.addPass(createCloneLevelsPass());
   addCleanup(pm);
   pm.addPass(createVerifyKernelsPass());
 }
@@ -146,6 +190,9 @@ void pquant::registerPipelines() {
       "pquant-packing-pipeline", "raised -> packed", buildPackingPipeline);
   PassPipelineRegistration<>("pquant-kernels-pipeline", "packed -> kernels",
                              buildKernelsPipeline);
+  PassPipelineRegistration<>("pquant-gpu-kernels-pipeline",
+                             "packed -> kernels, for a GPU",
+                             buildGPUKernelsPipeline);
   PassPipelineRegistration<>("pquant-llvm-pipeline", "kernels -> llvm",
                              buildLLVMPipeline);
 }

@@ -35,6 +35,7 @@ struct BenchOptions {
   const char *program = "pquant-bench";
   const char *library = nullptr;
   const char *symbol = nullptr;
+  const char *device = nullptr; ///< null: the model's default
   const char *json = nullptr;
   const char *profile = nullptr;
   NumberList prompts, generated, contexts, threads;

@@ -27,6 +27,8 @@ static int benchModel(BenchOptions &options, PQuantModel *model,
                       BenchResults &results) {
   if (!options.threads.count)
     options.threads = {{pquant_get_threads(model)}, 1};
+  if (options.device && pquant_set_device(model, options.device) != PQUANT_OK)
+    return fail(options, pquant_last_error());
   Text error;
   OutputText json, trace; // what cannot be written is found before the work
   if ((options.json && !json.open(options.json, error)) ||

@@ -23,6 +23,7 @@ static const char flagsHelp[] =
     "  -n N,...           tokens to generate (default 32; 0: none)\n"
     "  --context N,...    tokens before the generated ones (default 128)\n"
     "  --threads N,...    threads (default: OMP_NUM_THREADS, else all CPUs)\n"
+    "  --device NAME      cuda or cuda:<number>, for a model for a GPU\n"
     "  --repetitions N    repetitions of each test (default 5)\n"
     "  --operations       print where the time goes\n"
     "  --profile FILE     write a trace for Perfetto (Chrome's JSON format)\n"
@@ -35,6 +36,7 @@ static const char flagsHelp[] =
 enum Flag : int {
   ContextFlag = 256,
   ThreadsFlag,
+  DeviceFlag,
   RepetitionsFlag,
   OperationsFlag,
   ProfileFlag,
@@ -46,6 +48,7 @@ enum Flag : int {
 static const option longOptions[] = {
     {"context", required_argument, nullptr, ContextFlag},
     {"threads", required_argument, nullptr, ThreadsFlag},
+    {"device", required_argument, nullptr, DeviceFlag},
     {"repetitions", required_argument, nullptr, RepetitionsFlag},
     {"operations", no_argument, nullptr, OperationsFlag},
     {"profile", required_argument, nullptr, ProfileFlag},
@@ -121,6 +124,9 @@ static bool applyFlag(int flag, BenchOptions &options) {
     return options.operations = true;
   case ProfileFlag:
     options.profile = optarg;
+    return true;
+  case DeviceFlag:
+    options.device = optarg;
     return true;
   case JsonFlag:
     options.json = optarg;

@@ -342,7 +342,7 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
   if (!memory)
     return false;
   call.function = entry.functions[model.level];
-  call.weights = model.weights;
+  call.weights = model.device ? model.device->weights() : model.weights;
   call.memrefs = static_cast<PQuantMemRef *>(memory);
   call.args = reinterpret_cast<PQuantMemRef **>(call.memrefs + total);
   call.order = reinterpret_cast<int32_t *>(call.args + total);
@@ -354,7 +354,7 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
 
 static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
                             Call &call, PQuantResults &results) {
-  Run run(model.pool, model.enter, model.threads, model.sink);
+  Run run(model.pool, model.enter, model.threads, model.sink, model.device);
   PQuantStatus status = execute(
       run,
       [](void *context) {
@@ -362,6 +362,11 @@ static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
         call.function(call.weights, call.args, call.args + call.numArgs);
       },
       &call);
+  if (model.device) {
+    PQuantStatus ended = model.device->endRun();
+    if (status == PQUANT_OK)
+      status = ended;
+  }
   for (int32_t i = 0; status == PQUANT_OK && i < entry.numOutputs; ++i)
     status =
         keepOutput(run, entry.outputs[i], call.memrefs[call.numArgs + i],
@@ -377,6 +382,8 @@ PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
                               PQuantResults **results) {
   *results = nullptr;
   PQuantStatus loaded = pquant_load_weights(&model, nullptr);
+  if (loaded == PQUANT_OK)
+    loaded = enterDevice(model);
   if (loaded != PQUANT_OK)
     return loaded;
   Call call;

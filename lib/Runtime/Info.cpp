@@ -119,6 +119,10 @@ void pquant::printInfo(const PQuantModel *model) {
   printf("producer: %s\n", descriptor->producer);
   printf("triple: %s\n", descriptor->triple);
   printLevels(model);
+  if (descriptor->gpu)
+    printf("GPU: %s, %u kernels%s\n", descriptor->gpu->chip,
+           descriptor->gpu->numKernels,
+           descriptor->gpu->image ? ", compiled" : "");
   printf("threads: %d\n", pquant_get_threads(model));
   printf("weight bytes: %" PRIu64 "\n", descriptor->weightBytes);
   if (descriptor->weightFile)

@@ -33,6 +33,7 @@ static PQuantStatus openLoaded(void *library, const char *path,
                     "'%s' was linked without the pquant runtime: it has no "
                     "symbol 'pquant_rt_enter'",
                     path);
+  (void)pquant_rt_gpu_driver(); // a library may need it
   PQuantStatus status = openModel(descriptor(), enter, model);
   if (status != PQUANT_OK)
     return status;

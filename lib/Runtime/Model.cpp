@@ -133,11 +133,55 @@ void pquant_close(PQuantModel *model) {
     return;
   void *library = model->library;
   void (*unload)(void *) = model->unload;
+  if (model->device)
+    model->device->close();
   model->pool->release();
   unmapWeights(*model);
   free(model);
   if (unload)
     unload(library);
+}
+
+//===----------------------------------------------------------------------===//
+// GPUs
+//===----------------------------------------------------------------------===//
+
+PQuantStatus pquant_set_device(PQuantModel *model, const char *name) {
+  bool isCpu = !strcmp(name, "cpu");
+  char *end = nullptr;
+  long number = 0;
+  if (!strncmp(name, "cuda:", 5)) {
+    number = strtol(name + 5, &end, 10);
+    if (end == name + 5 || *end || number < 0 || number > 1023)
+      end = nullptr;
+  }
+  if (!isCpu && !end && strcmp(name, "cuda"))
+    return setError(PQUANT_INVALID_ARGUMENT,
+                    "expected a device cpu, cuda or cuda:<number>, but got "
+                    "'%s'",
+                    name);
+  if (isCpu != !model->descriptor->gpu)
+    return setError(PQUANT_UNSUPPORTED,
+                    "the model was compiled for %s, not for a %s",
+                    isCpu ? "a GPU" : "CPUs", isCpu ? "CPU" : "GPU");
+  if (model->device && number != model->deviceNumber)
+    return setError(PQUANT_UNSUPPORTED, "the model already runs on GPU %d",
+                    model->deviceNumber);
+  model->deviceNumber = int32_t(number);
+  return PQUANT_OK;
+}
+
+PQuantStatus pquant::enterDevice(PQuantModel &model) {
+  if (!model.descriptor->gpu)
+    return PQUANT_OK;
+  if (model.device)
+    return model.device->enter();
+  PQuantStatus status = pquant_load_weights(&model, nullptr);
+  if (status != PQUANT_OK)
+    return status;
+  model.device =
+      Device::open(*model.descriptor, model.weights, model.deviceNumber);
+  return model.device ? PQUANT_OK : PQUANT_UNSUPPORTED;
 }
 
 //===----------------------------------------------------------------------===//

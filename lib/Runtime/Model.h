@@ -12,6 +12,7 @@
 #ifndef PQUANT_RUNTIME_MODEL_H
 #define PQUANT_RUNTIME_MODEL_H
 
+#include "Device.h"
 #include "Run.h"
 
 struct PQuantModel {
@@ -26,6 +27,8 @@ struct PQuantModel {
   uint64_t mappedBytes;
   int32_t level;
   int32_t threads;
+  pquant::Device *device; ///< of a model for GPUs, once one is open
+  int32_t deviceNumber;   ///< the GPU to open
   pquant::ProbeSink *sink; ///< of runs that are profiled, else null
 };
 
@@ -34,6 +37,9 @@ namespace pquant {
 /// pquant_open, given where the model's callbacks are bound.
 PQuantStatus openModel(const PQuantModelDescriptor *descriptor, EnterFn enter,
                        PQuantModel **model);
+
+/// Opens the GPU of a model that needs one, and makes it this thread's.
+PQuantStatus enterDevice(PQuantModel &model);
 
 /// Takes the weight file out of memory.
 void unmapWeights(PQuantModel &model);

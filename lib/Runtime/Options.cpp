@@ -129,6 +129,9 @@ static constexpr Flag flags[] = {
                "decode"),
     countFlag("threads", Use::Both, &Options::threads, 1, 4096,
               "threads (default: OMP_NUM_THREADS, else all CPUs)"),
+    textFlag("device", "NAME", Use::Both, &Options::device,
+             "cuda or cuda:<number>, for a model that was compiled\n"
+             "for a GPU (default: cuda:0)"),
     textFlag("weights", "PATH", Use::Both, &Options::weights,
              "where the weight file is (default: PQUANT_WEIGHTS, else\n"
              "where it was compiled to be)"),

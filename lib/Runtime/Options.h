@@ -27,6 +27,7 @@ struct Options {
   const char *library = nullptr;
   const char *symbol = nullptr;
   const char *weights = nullptr;
+  const char *device = nullptr; ///< null: the model's default
   double threads = 0; ///< 0: the runtime's default
   bool info = false;
   bool selfTest = false;

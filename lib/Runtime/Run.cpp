@@ -13,6 +13,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Run.h"
+#include "Device.h"
 #include "OpenMP.h"
 
 #include <cinttypes>
@@ -75,6 +76,40 @@ static void taskProbe(RunHooks *self, const PQuantProbe *probe, int64_t rows,
   sink->mark(sink, probe, rows, end);
 }
 
+/// Ends the run with the error that the device has set.
+[[noreturn]] static void failWithLastError(Task &task, PQuantStatus status) {
+  recordFailure(task.run, status, pquant_last_error());
+  longjmp(task.jump, 1);
+}
+
+static void *taskGpuAllocate(RunHooks *self, uint64_t bytes) {
+  Task &task = *static_cast<Task *>(self);
+  void *memory = task.run.device->allocate(bytes);
+  if (!memory)
+    failWithLastError(task, PQUANT_OUT_OF_MEMORY);
+  return memory;
+}
+
+static void taskGpuFree(RunHooks *self, void *pointer) {
+  static_cast<Task *>(self)->run.device->free(pointer);
+}
+
+static void taskGpuCopy(RunHooks *self, void *to, const void *from,
+                        uint64_t bytes) {
+  Task &task = *static_cast<Task *>(self);
+  PQuantStatus status = task.run.device->copy(to, from, bytes);
+  if (status != PQUANT_OK)
+    failWithLastError(task, status);
+}
+
+static void taskGpuLaunch(RunHooks *self, const Launch *launch,
+                          const int64_t *words) {
+  Task &task = *static_cast<Task *>(self);
+  PQuantStatus status = task.run.device->launch(*launch, words);
+  if (status != PQUANT_OK)
+    failWithLastError(task, status);
+}
+
 namespace {
 /// One parallel loop, shared by its team.
 struct Loop {
@@ -127,7 +162,8 @@ static void taskParallelFor(RunHooks *self, PQuantParallelBody body, void *args,
 
 Task::Task(Run &run, bool parallel)
     : RunHooks{taskAllocate, taskFree, taskParallelFor, taskFail,
-               run.sink && !parallel ? taskProbe : nullptr},
+               run.sink && !parallel ? taskProbe : nullptr, taskGpuAllocate,
+               taskGpuFree, taskGpuCopy, taskGpuLaunch},
       run(run), parallel(parallel) {}
 
 PQuantStatus pquant::execute(Run &run, void (*body)(void *), void *context) {
@@ -171,6 +207,29 @@ void pquant_rt_parallel_for(PQuantParallelBody body, void *args, int64_t count,
 void pquant_rt_probe(const PQuantProbe *probe, int64_t rows, int32_t end) {
   if (currentHooks && currentHooks->probe)
     currentHooks->probe(currentHooks, probe, rows, end);
+}
+
+void _mlir_ciface_pquant_rt_gpu_alloc(PQuantMemRef *result, int64_t bytes) {
+  void *memory = currentHooks->gpuAllocate(currentHooks, uint64_t(bytes));
+  result->allocated = result->aligned = memory;
+  result->offset = 0;
+  result->extents[0] = bytes;
+  result->extents[1] = 1;
+}
+
+void pquant_rt_gpu_free(void *pointer) {
+  currentHooks->gpuFree(currentHooks, pointer);
+}
+
+void pquant_rt_gpu_copy(void *to, const void *from, int64_t bytes) {
+  currentHooks->gpuCopy(currentHooks, to, from, uint64_t(bytes));
+}
+
+void pquant_rt_gpu_launch(int64_t kernel, int64_t gridX, int64_t gridY,
+                          int64_t threads, int64_t sharedBytes,
+                          const int64_t *words, int64_t count) {
+  Launch launch = {kernel, gridX, gridY, threads, sharedBytes, count};
+  currentHooks->gpuLaunch(currentHooks, &launch, words);
 }
 
 void pquant_rt_fail(const char *message) {

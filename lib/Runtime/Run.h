@@ -21,6 +21,7 @@
 #define PQUANT_RUNTIME_RUN_H
 
 #include "Error.h"
+#include "LaunchGraph.h"
 #include "Memory.h"
 
 #include <csetjmp>
@@ -36,6 +37,12 @@ struct RunHooks {
   /// Null while no profile is being taken.
   void (*probe)(RunHooks *self, const PQuantProbe *probe, int64_t rows,
                 int32_t end);
+  /// Of models with a GPU.
+  void *(*gpuAllocate)(RunHooks *self, uint64_t bytes);
+  void (*gpuFree)(RunHooks *self, void *pointer);
+  void (*gpuCopy)(RunHooks *self, void *to, const void *from, uint64_t bytes);
+  void (*gpuLaunch)(RunHooks *self, const pquant::Launch *launch,
+                    const int64_t *words);
 };
 
 /// Makes `hooks` (or null) current on this thread; returns the earlier ones.
@@ -53,15 +60,19 @@ struct ProbeSink {
                bool end);
 };
 
+class Device;
+
 /// What all threads of one run share.
 struct Run {
-  Run(Pool *pool, EnterFn enter, int threads, ProbeSink *sink)
-      : pool(pool), enter(enter), threads(threads), sink(sink) {}
+  Run(Pool *pool, EnterFn enter, int threads, ProbeSink *sink, Device *device)
+      : pool(pool), enter(enter), threads(threads), sink(sink),
+        device(device) {}
 
   Pool *pool;
   EnterFn enter; ///< pquant_rt_enter of the generated code's runtime copy
   int threads;
   ProbeSink *sink; ///< null: no profile
+  Device *device;  ///< null: none
   LiveList live;
 
   /// The first failure: 0, then 1 while its text is being written, then 2.

@@ -249,6 +249,8 @@ int pquant::runModel(const Options &options, PQuantModel *model) {
   if (options.threads > 0 &&
       pquant_set_threads(model, int32_t(options.threads)) != PQUANT_OK)
     return fail(options, pquant_last_error());
+  if (options.device && pquant_set_device(model, options.device) != PQUANT_OK)
+    return fail(options, pquant_last_error());
   if (options.weights && !pquant_get_descriptor(model)->weightFile)
     return fail(options, "--weights: the model holds its weights itself");
   if ((options.weights &&

@@ -113,7 +113,8 @@ static PQuantStatus testCase(const PQuantModel &model,
   KernelCall calls[2] = {{kernel.functions[0], &expected},
                          {kernel.functions[model.level], &got}};
   for (KernelCall &call : calls) {
-    Run run(model.pool, model.enter, model.threads, /*sink=*/nullptr);
+    Run run(model.pool, model.enter, model.threads, /*sink=*/nullptr,
+            /*device=*/nullptr);
     PQuantStatus status = execute(run, callKernel, &call);
     model.pool->recycleAll(run.live);
     if (status != PQUANT_OK)

@@ -77,21 +77,40 @@ int64_t pquant_max_capacity(const PQuantModel *model) {
   return least;
 }
 
+/// Memory for the states, of the GPU where the model has one.
+static PQuantStatus allocateMemory(PQuantSession &session) {
+  if (Device *device = session.model->device)
+    return device->allocatePersistent(session.bytes, "keys and values",
+                                      &session.memory);
+  if (!posix_memalign(&session.memory, kAlignment, size_t(session.bytes)))
+    return PQUANT_OK;
+  session.memory = nullptr;
+  return setError(PQUANT_OUT_OF_MEMORY,
+                  "out of memory: could not allocate a session of %" PRId64
+                  " positions",
+                  session.capacity);
+}
+
 /// Places the states one behind the other in memory that is allocated here.
-static bool allocateStates(PQuantSession &session) {
+static PQuantStatus allocateStates(PQuantSession &session) {
   const PQuantEntry &entry = *session.decode;
   uint64_t total = 0;
   for (int32_t i = 0; i < entry.numStates; ++i) {
     uint64_t bytes = stateBytes(entry.states[i], session.capacity);
     if (!bytes || __builtin_add_overflow(total, bytes, &total))
-      return false;
+      return setError(PQUANT_OUT_OF_MEMORY,
+                      "out of memory: a session of %" PRId64
+                      " positions has more bytes than can be counted",
+                      session.capacity);
   }
   session.bytes = total;
   session.states = static_cast<PQuantMemRef *>(
       calloc(size_t(entry.numStates), sizeof(PQuantMemRef)));
-  if (!session.states ||
-      posix_memalign(&session.memory, kAlignment, size_t(total)))
-    return false;
+  if (!session.states)
+    return setError(PQUANT_OUT_OF_MEMORY, "out of memory");
+  PQuantStatus status = allocateMemory(session);
+  if (status != PQUANT_OK)
+    return status;
   char *place = static_cast<char *>(session.memory);
   for (int32_t i = 0; i < entry.numStates; ++i) {
     const PQuantTensorSpec &spec = entry.states[i];
@@ -103,7 +122,7 @@ static bool allocateStates(PQuantSession &session) {
     describe(tensor, session.states[i]);
     place += stateBytes(spec, session.capacity);
   }
-  return true;
+  return PQUANT_OK;
 }
 
 PQuantStatus pquant_create_session(PQuantModel *model, int64_t capacity,
@@ -125,20 +144,21 @@ PQuantStatus pquant_create_session(PQuantModel *model, int64_t capacity,
                     "expected a capacity of at most %" PRId64
                     ", which the model was exported with, but got %" PRId64,
                     most, capacity);
+  PQuantStatus status = enterDevice(*model);
+  if (status != PQUANT_OK)
+    return status;
   auto *session =
       static_cast<PQuantSession *>(calloc(1, sizeof(PQuantSession)));
-  if (session) {
-    session->model = model;
-    session->decode = decode;
-    session->prefill = findStep(*model, "prefill");
-    session->capacity = capacity;
-  }
-  if (!session || !allocateStates(*session)) {
+  if (!session)
+    return setError(PQUANT_OUT_OF_MEMORY, "out of memory");
+  session->model = model;
+  session->decode = decode;
+  session->prefill = findStep(*model, "prefill");
+  session->capacity = capacity;
+  status = allocateStates(*session);
+  if (status != PQUANT_OK) {
     pquant_free_session(session);
-    return setError(PQUANT_OUT_OF_MEMORY,
-                    "out of memory: could not allocate a session of %" PRId64
-                    " positions",
-                    capacity);
+    return status;
   }
   *result = session;
   return PQUANT_OK;
@@ -148,7 +168,10 @@ void pquant_free_session(PQuantSession *session) {
   if (!session)
     return;
   pquant_free_results(session->results);
-  free(session->memory);
+  if (Device *device = session->model->device)
+    device->freePersistent(session->memory);
+  else
+    free(session->memory);
   free(session->states);
   free(session);
 }

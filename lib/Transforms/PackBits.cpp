@@ -18,6 +18,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Remarks.h"
+#include "pquant/Layout/B16x256.h"
 #include "pquant/Layout/D16.h"
 #include "pquant/Layout/I1x16x8.h"
 #include "pquant/Layout/F32x16.h"
@@ -162,6 +163,10 @@ static ElementsAttr pack(ElementsAttr attr, RankedTensorType type,
   AsmResourceBlob blob = allocateBlob(layout.getStorageBytes(shape));
   char *packed = blob.getMutableData().data();
   switch (layout.getKind()) {
+  case LayoutKind::B16x256:
+    layout::packB16x256(reinterpret_cast<const uint8_t *>(bytes.data()), rows,
+                        columns, reinterpret_cast<uint8_t *>(packed));
+    break;
   case LayoutKind::D16:
     layout::packD16(reinterpret_cast<const uint8_t *>(bytes.data()), rows,
                     columns, reinterpret_cast<uint8_t *>(packed));

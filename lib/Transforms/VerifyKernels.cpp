@@ -35,7 +35,8 @@ static StringRef expectedInstead(Operation *op) {
       llvm::any_of(op->getResultTypes(), llvm::IsaPred<TensorType>))
     return "ops on memrefs";
   auto function = dyn_cast<FunctionOpInterface>(op);
-  if (function && !function.isExternal() &&
+  // Kernels of a GPU have no level.
+  if (function && !function.isExternal() && isa<ModuleOp>(op->getParentOp()) &&
       !function->getAttrOfType<LevelAttr>(kLevelAttrName))
     return "an instruction-set level ('pquant.level') on a function with a "
            "body";

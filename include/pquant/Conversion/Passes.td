@@ -110,6 +110,73 @@ def ExpandReshapesPass : Pass<"pquant-expand-reshapes"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def ExpandTrigonometryPass : Pass<"pquant-expand-trigonometry"> {
+  let summary = "sine and cosine of f32 in f64 arithmetic";
+  let description = [{
+    `math.sin` and `math.cos` of f32 scalars become a reduction to a quarter turn and a polynomial, both in f64, for targets
+    without a mathematical library. The f32 result is rounded once up to arguments of 2^30. Other types are left alone.
+
+    ```mlir
+    %1 = math.sin %0 : f32
+    // becomes arith ops, math.roundeven, math.floor and math.fma of f64
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
+def GPUToRuntimePass : Pass<"pquant-gpu-to-runtime", "::mlir::ModuleOp"> {
+  let summary = "launches and GPU memory to runtime calls";
+  let description = [{
+    Precondition: kernels are outlined and take index, i64 and memrefs. `gpu.alloc`, `gpu.dealloc`, `gpu.memcpy` and
+    `gpu.launch_func` become calls of the functions of pquant/Runtime/ModelDescriptor.h; the kernels move to one
+    `gpu.module` whose attribute `pquant.kernels` lists them by number.
+
+    ```
+    gpu.launch_func @k::@k blocks in (%g, %c1, %c1) threads in (%c256, %c1, %c1) args(%x : memref<?xf32>)
+    // becomes
+    memref.store %address, %words[%c0] : memref<5xindex> // and so on: address, offset, size, stride
+    call @pquant_rt_gpu_launch(%number, %g, %c1, %c256, %shared, %words_address, %c5)
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::memref::MemRefDialect"];
+}
+
+def KernelsToNVVMPass : Pass<"pquant-kernels-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "bodies of kernels to the NVVM dialect";
+  let description = [{
+    Precondition: a module of kernels of gpu, arith, cf, math, memref, vector, LLVM and NVVM ops. Nothing but LLVM and NVVM ops
+    is left. Square roots, rounding and fused multiplications become intrinsics; a mathematical function without an
+    exact instruction is an error, as no library is linked.
+
+    ```
+    %1 = math.sqrt %0 : f32
+    // becomes
+    %1 = llvm.intr.sqrt(%0) : (f32) -> f32
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
+def LinalgToGPUPass : Pass<"pquant-linalg-to-gpu"> {
+  let summary = "linalg on GPU memory to launches";
+  let description = [{
+    Precondition: memory is placed (`pquant-place-buffers`). Every `linalg` op and copy that is not the host's becomes a
+    `gpu.launch`: a thread for each point of the parallel dimensions, or a block where a reduction is long and
+    associative.
+
+    ```
+    linalg.generic {parallel, reduction} ins(%a : memref<?x4096xf32>) outs(%b : memref<?xf32>) { ... addf ... }
+    // becomes
+    gpu.launch blocks(...) in (%m, 1, 1) threads(...) in (512, 1, 1) { scf.for ..., gpu.shuffle ... }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
 def LinalgToLoopsPass : Pass<"pquant-linalg-to-loops"> {
   let summary = "linalg on memrefs to loops, shared out between threads";
   let description = [{
@@ -129,6 +196,55 @@ def LinalgToLoopsPass : Pass<"pquant-linalg-to-loops"> {
     "::pquant::pqk::PQKernelDialect"];
 }
 
+def MarkStatesPass : Pass<"pquant-mark-states", "::mlir::ModuleOp"> {
+  let summary = "mark the states among the arguments of entry points";
+  let description = [{
+    Precondition: before bufferisation. Arguments of public functions that are memrefs get `pquant.state`.
+  }];
+}
+
+def MergeLaunchesPass : Pass<"pquant-merge-launches"> {
+  let summary = "launches of one block become one";
+  let description = [{
+    Launches of one block of 1024 threads that follow one another, with nothing but allocations, views and arithmetic between
+    them, become one launch with a barrier between their bodies. Memory that was freed between them is freed after it.
+
+    ```
+    gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { A }
+    gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { B }
+    // becomes
+    gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { A; gpu.barrier; B }
+    ```
+  }];
+  let dependentDialects = ["::mlir::gpu::GPUDialect"];
+}
+
+def PlaceBuffersPass : Pass<"pquant-place-buffers", "::mlir::ModuleOp"> {
+  let summary = "tensors in GPU memory, and copies to and from it";
+  let description = [{
+    Precondition: bufferised, with the weights as the first argument and `pquant.state` on states. Allocations become
+    `gpu.alloc`; inputs of public functions are copied in, results out. What host code loads is computed by the host
+    where it depends on inputs only (such ops get `pquant.host`), and read back otherwise.
+
+    ```
+    func.func @main(%w: memref<?xi8>, %x: memref<?xf32>) -> memref<?xf32> {
+      %y = memref.alloc(%n) : memref<?xf32>
+      linalg.generic ... ins(%x) outs(%y)
+      return %y
+    }
+    // becomes
+      %in = gpu.alloc(%n) : memref<?xf32>
+      gpu.memcpy %in, %x
+      %y = gpu.alloc(%n) : memref<?xf32>
+      linalg.generic ... ins(%in) outs(%y)
+      %out = memref.alloc(%n) : memref<?xf32>
+      gpu.memcpy %out, %y
+      return %out
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def ToLLVMPass : Pass<"pquant-to-llvm", "::mlir::ModuleOp"> {
   let summary = "everything that is left to the LLVM dialect";
   let description = [{
@@ -143,6 +259,14 @@ def ToLLVMPass : Pass<"pquant-to-llvm", "::mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+def WidenArgumentsPass : Pass<"pquant-widen-arguments"> {
+  let summary = "scalars that kernels take are of eight bytes";
+  let description = [{
+    Scalars narrower than 64 bits that a `gpu.launch` uses from outside, constants apart, are carried in as i64.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect"];
 }
 
 #endif // PQUANT_CONVERSION_PASSES_TD

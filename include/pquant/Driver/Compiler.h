@@ -22,6 +22,7 @@ enum class Emit {
   MLIR,       ///< the module at a phase, as text
   LLVMIR,     ///< optimised LLVM IR, without weights
   Assembly,   ///< assembly, without weights
+  PTX,        ///< the kernels of a GPU
   Object,     ///< one object with the weights; needs the runtime library
   Static,     ///< an archive with the runtime inside, and a C header
   Library,    ///< a shared library with the C API
@@ -39,6 +40,8 @@ struct CompilerOptions {
   std::string onlyLevel; ///< one instruction-set level; all when empty
   std::string features;  ///< added to every level: "+lse,-crc"
   std::string symbolPrefix = "pquant";
+  std::string gpu;       ///< a chip; empty for CPUs
+  std::string assembler; ///< a ptxas; empty for none
   std::string linker;     ///< the C compiler driver that links; found when empty
   std::string sysroot;    ///< given to the linker
   std::string runtimeDirectory; ///< where libpquant_rt.a is

@@ -77,6 +77,8 @@ void buildPackingPipeline(mlir::OpPassManager &pm,
                           const PackingOptions &options);
 /// Packed -> Kernels.
 void buildKernelsPipeline(mlir::OpPassManager &pm);
+/// Packed -> Kernels, for a target with a GPU.
+void buildGPUKernelsPipeline(mlir::OpPassManager &pm);
 /// Kernels -> LLVM.
 void buildLLVMPipeline(mlir::OpPassManager &pm);
 

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define PQUANT_ABI_VERSION 3
+#define PQUANT_ABI_VERSION 4
 /// The largest rank of an input or output.
 #define PQUANT_MAX_RANK 8
 
@@ -135,6 +135,20 @@ typedef struct PQuantLinearInfo {
   double bitsPerWeight;
 } PQuantLinearInfo;
 
+/// The kernels of a model whose tensors live on a GPU.
+typedef struct PQuantGPU {
+  const char *chip; ///< "sm_80": what they were compiled for
+  const char *ptx;  ///< their code, for the driver to compile
+  const void *image; ///< machine code for this very chip, or null
+  uint64_t imageBytes;
+  const char *const *kernels; ///< their names, by number
+  uint32_t numKernels;
+  uint32_t reserved;
+  /// pquant_rt_gpu_driver: it is named here so that models with a GPU, and no
+  /// others, are linked with what drives one.
+  const void *(*driver)(void);
+} PQuantGPU;
+
 typedef struct PQuantModelDescriptor {
   uint32_t abiVersion;
   uint32_t numLevels;
@@ -159,6 +173,9 @@ typedef struct PQuantModelDescriptor {
   const void *tokenizer; ///< a SentencePiece model file; null for none
   uint64_t tokenizerBytes;
   const char *chatTemplate; ///< see docs/TextGeneration.md; null for none
+  /// Null for a model that runs on CPUs. With it, the weights and states that
+  /// entry points are given are memory of the GPU.
+  const PQuantGPU *gpu;
 } PQuantModelDescriptor;
 
 /// The artifact's one exported symbol beside the C API of Runtime.h.
@@ -193,6 +210,20 @@ typedef struct PQuantProbe {
 /// `probe` begins (end = 0) or ends (end = 1) on `rows` rows. Does nothing
 /// unless a profile is being taken.
 void pquant_rt_probe(const PQuantProbe *probe, int64_t rows, int32_t end);
+
+/// Memory of the GPU, as a memref of bytes, by MLIR's C interface.
+void _mlir_ciface_pquant_rt_gpu_alloc(PQuantMemRef *result, int64_t bytes);
+void pquant_rt_gpu_free(void *pointer);
+/// Copies between host and GPU, either way; done when it returns.
+void pquant_rt_gpu_copy(void *to, const void *from, int64_t bytes);
+/// Runs kernel number `kernel` on gridX x gridY blocks of `threads` threads,
+/// after all launches before it. Its arguments are `count` words.
+void pquant_rt_gpu_launch(int64_t kernel, int64_t gridX, int64_t gridY,
+                          int64_t threads, int64_t sharedBytes,
+                          const int64_t *words, int64_t count);
+
+/// Stands for the part of the runtime that drives GPUs.
+const void *pquant_rt_gpu_driver(void);
 
 /// A failed run-time check of the model: ends the current run with an error of
 /// that message. Does not return. Never called inside a parallel region.

@@ -120,6 +120,13 @@ PQUANT_API int32_t pquant_current_level(const PQuantModel *model);
 /// Chooses a level by name. PQUANT_UNSUPPORTED when this CPU lacks a feature.
 PQUANT_API PQuantStatus pquant_set_level(PQuantModel *model, const char *name);
 
+/// Chooses where a model runs, before it does: "cuda" or "cuda:<number>" for one
+/// that was compiled for a GPU (by default GPU 0), "cpu" for any other. The
+/// first run or session opens the GPU and uploads the weights;
+/// PQUANT_UNSUPPORTED when there is none.
+PQUANT_API PQuantStatus pquant_set_device(PQuantModel *model,
+                                          const char *name);
+
 /// The most memory for activations and results that the model's runs have had
 /// at one time, in bytes. Weights and sessions are apart from it.
 PQUANT_API uint64_t pquant_arena_bytes(const PQuantModel *model);

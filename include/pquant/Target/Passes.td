@@ -29,6 +29,25 @@ def ARMKernelsPass : Pass<"pquant-arm-kernels", "::mlir::ModuleOp"> {
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
+def NVVMKernelsPass : Pass<"pquant-nvvm-kernels", "::mlir::ModuleOp"> {
+  let summary = "replace pqk ops by launches of GPU kernels";
+  let description = [{
+    Precondition: memory is placed (`pquant-place-buffers`) and the module's `pquant.target` has a GPU. Every pqk op becomes
+    a `gpu.launch` whose body is written for the op's static sizes, by the first row of the kernel table whose
+    capability the GPU has. Rows that are not contiguous are an error.
+
+    ```
+    pqk.binary_linear ins(%q, %s, %t, %w, %ws : ...) outs(%y : ...) {columns = 4096 : i64, layout = #pquant.layout<b16x256>}
+    // becomes, with b1-mma
+    gpu.launch blocks(...) in (%tiles, %rows, 1) threads(...) in (256, 1, 1) { ... nvvm.mma.sync ... }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
 def X86KernelsPass : Pass<"pquant-x86-kernels", "::mlir::ModuleOp"> {
   let summary = "replace pqk ops by calls of x86 kernels";
   let description = [{

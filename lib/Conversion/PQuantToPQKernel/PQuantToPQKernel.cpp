@@ -201,6 +201,9 @@ Value KernelBuilder::addPlanes(const QuantizedRows &rows,
                                const BinaryBranch &branch, Value output,
                                bool accumulate) {
   for (auto [plane, scale] : llvm::zip(branch.planes, branch.scales)) {
+    auto layout = cast<LayoutAttr>(typeOf(plane).getEncoding());
+    if (layout.getKind() == LayoutKind::D16)
+      layout = LayoutAttr(); // the op's own
     int64_t count = typeOf(plane).getDimSize(0);
     Value weight = buildFlatWeight(rewriter, loc, plane);
     Value weightScale =
@@ -208,7 +211,8 @@ Value KernelBuilder::addPlanes(const QuantizedRows &rows,
     output = pqk::BinaryLinearOp::create(
                  rewriter, loc, TypeRange{output.getType()}, rows.values,
                  rows.scale, rows.sum, weight, weightScale, output,
-                 typeOf(plane).getDimSize(1), accumulate)
+                 typeOf(plane).getDimSize(1), accumulate,
+                 layout)
                  ->getResult(0);
     accumulate = true;
   }

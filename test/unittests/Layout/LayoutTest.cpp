@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "pquant/Layout/B16x256.h"
 #include "pquant/Layout/D16.h"
 #include "pquant/Layout/F32x16.h"
 #include "pquant/Layout/I1x16x8.h"
@@ -98,6 +99,32 @@ TEST(D16, FormulaAndInverse) {
     unpackD16(packed.data(), rows, columns, back.data());
     EXPECT_EQ(back, bits);
   }
+}
+
+TEST(B16x256, FormulaAndInverse) {
+  for (auto [rows, columns] : shapes) {
+    std::vector<uint8_t> bits = randomBits(rows * columns, 6);
+    std::vector<uint8_t> packed(b16x256Bytes(rows, columns), 0xaa);
+    packB16x256(bits.data(), rows, columns, packed.data());
+    for (size_t n = 0; n < roundUp(rows, 16); ++n)
+      for (size_t k = 0; k < roundUp(columns, 256); ++k) {
+        bool inside = n < rows && k < columns;
+        uint32_t word = loadWord(&packed[b16x256WordOffset(columns, n, k)]);
+        EXPECT_EQ((word >> k % 32) & 1,
+                  inside && testBit(bits.data(), n * columns + k));
+      }
+    std::vector<uint8_t> back(bits.size(), 0xff);
+    unpackB16x256(packed.data(), rows, columns, back.data());
+    EXPECT_EQ(back, bits);
+  }
+}
+
+TEST(B16x256, WordsOfALane) {
+  // Lane 6 has rows 1 and 9, columns 64 to 95 and 192 to 223.
+  EXPECT_EQ(b16x256WordOffset(256, 1, 64), 6u * 16);
+  EXPECT_EQ(b16x256WordOffset(256, 9, 64), 6u * 16 + 4);
+  EXPECT_EQ(b16x256WordOffset(256, 1, 192), 6u * 16 + 8);
+  EXPECT_EQ(b16x256WordOffset(512, 17, 320), 3u * 512 + 6 * 16);
 }
 
 TEST(D16, WordsOfTheDrawnExample) {

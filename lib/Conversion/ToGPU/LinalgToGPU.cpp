@@ -1,0 +1,321 @@
+//===- LinalgToGPU.cpp - linalg on GPU memory to launches ------------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Input: linalg ops on memrefs. Output: a gpu.launch for each that is not the
+// host's: a thread for each point of the parallel dimensions, which runs the
+// reduction in order; or a block, whose threads share a long reduction out and
+// combine what they have.
+//
+//===----------------------------------------------------------------------===//
+
+#include "pquant/Conversion/Passes.h"
+
+#include "mlir/Analysis/SliceAnalysis.h"
+#include "mlir/Dialect/Affine/Utils.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+#include "pquant/Conversion/ToGPU.h"
+
+namespace pquant {
+#define GEN_PASS_DEF_LINALGTOGPUPASS
+#include "pquant/Conversion/Passes.h.inc"
+} // namespace pquant
+
+using namespace mlir;
+using namespace pquant;
+
+/// Threads of one of many blocks.
+static constexpr int64_t kThreads = 256;
+/// Reductions up to this length are run by one thread.
+static constexpr int64_t kShortReduction = 32;
+/// Points that one block takes, and long reductions: then the launch can be
+/// merged with its neighbours, which saves more than other blocks would.
+static constexpr int64_t kBlockPoints = 8 * kBlockThreads, kBlockRows = 8;
+
+namespace {
+/// Writes the launch of one op.
+class OpToLaunch {
+public:
+  explicit OpToLaunch(linalg::GenericOp op) : op(op) {}
+  void emit(OpBuilder &builder);
+
+private:
+  /// The op that combines two partial results; null when a block cannot share
+  /// the reduction.
+  Operation *findCombiner();
+  /// The number of points of the dimensions of one kind; none where it is not
+  /// static.
+  std::optional<int64_t> staticCount(utils::IteratorType kind);
+  void emitPoints(OpBuilder &builder);
+  void emitPoint(KernelBuilder &b, Value linear, Value reductions);
+  void emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
+               Value reductions, Operation *combiner);
+  void emitRows(OpBuilder &builder, Operation *combiner);
+
+  /// `linear` taken apart into the dimensions of one kind.
+  void splitIndex(KernelBuilder &b, Value linear, utils::IteratorType kind,
+                  SmallVector<Value> &point);
+  Value count(OpBuilder &builder, utils::IteratorType kind);
+  SmallVector<Value> indices(KernelBuilder &b, OpOperand &operand,
+                             ValueRange point);
+  /// The yielded values at a point, given those of the outputs so far.
+  SmallVector<Value> compute(KernelBuilder &b, ValueRange point,
+                             ValueRange outputs);
+  SmallVector<Value> loadOutputs(KernelBuilder &b, ValueRange point);
+  void storeOutputs(KernelBuilder &b, ValueRange point, ValueRange values);
+
+  linalg::GenericOp op;
+  SmallVector<Value> sizes;
+};
+} // namespace
+
+static constexpr auto kParallel = utils::IteratorType::parallel;
+static constexpr auto kReduction = utils::IteratorType::reduction;
+
+Value OpToLaunch::count(OpBuilder &builder, utils::IteratorType kind) {
+  Value product = arith::ConstantIndexOp::create(builder, op.getLoc(), 1);
+  for (auto [size, iterator] : llvm::zip(sizes, op.getIteratorTypesArray()))
+    if (iterator == kind)
+      product = arith::MulIOp::create(builder, op.getLoc(), product, size);
+  return product;
+}
+
+void OpToLaunch::splitIndex(KernelBuilder &b, Value linear,
+                            utils::IteratorType kind,
+                            SmallVector<Value> &point) {
+  SmallVector<unsigned> dims;
+  for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
+    if (iterator == kind)
+      dims.push_back(i);
+  for (unsigned dim : llvm::reverse(ArrayRef(dims).drop_front(!dims.empty()))) {
+    point[dim] = arith::RemUIOp::create(b, linear, sizes[dim]);
+    linear = arith::DivUIOp::create(b, linear, sizes[dim]);
+  }
+  if (!dims.empty())
+    point[dims.front()] = linear;
+}
+
+SmallVector<Value> OpToLaunch::indices(KernelBuilder &b, OpOperand &operand,
+                                       ValueRange point) {
+  AffineMap map = op.getMatchingIndexingMap(&operand);
+  std::optional<SmallVector<Value, 8>> values =
+      affine::expandAffineMap(b, b.getLoc(), map, point);
+  return SmallVector<Value>(values->begin(), values->end());
+}
+
+SmallVector<Value> OpToLaunch::compute(KernelBuilder &b, ValueRange point,
+                                       ValueRange outputs) {
+  IRMapping mapping;
+  Block *body = op.getBlock();
+  for (OpOperand *input : op.getDpsInputOperands()) {
+    Value value = input->get();
+    if (isa<MemRefType>(value.getType()))
+      value = b.load(value, indices(b, *input, point));
+    mapping.map(op.getMatchingBlockArgument(input), value);
+  }
+  for (auto [argument, value] : llvm::zip(op.getRegionOutputArgs(), outputs))
+    mapping.map(argument, value);
+  for (Operation &inner : body->without_terminator()) {
+    if (auto index = dyn_cast<linalg::IndexOp>(inner))
+      mapping.map(index.getResult(), point[index.getDim()]);
+    else
+      b.clone(inner, mapping);
+  }
+  SmallVector<Value> results;
+  for (Value value : body->getTerminator()->getOperands())
+    results.push_back(mapping.lookupOrDefault(value));
+  return results;
+}
+
+SmallVector<Value> OpToLaunch::loadOutputs(KernelBuilder &b, ValueRange point) {
+  SmallVector<Value> values;
+  for (OpOperand &output : op.getDpsInitsMutable())
+    values.push_back(b.load(output.get(), indices(b, output, point)));
+  return values;
+}
+
+void OpToLaunch::storeOutputs(KernelBuilder &b, ValueRange point,
+                              ValueRange values) {
+  for (auto [output, value] : llvm::zip(op.getDpsInitsMutable(), values))
+    b.store(value, output.get(), indices(b, output, point));
+}
+
+/// One point; its reduction is a loop over the rest.
+void OpToLaunch::emitPoint(KernelBuilder &b, Value linear, Value reductions) {
+  SmallVector<Value> point(sizes.size());
+  splitIndex(b, linear, kParallel, point);
+  if (op.getNumReductionLoops() == 0)
+    return storeOutputs(b, point, compute(b, point, loadOutputs(b, point)));
+  // Outputs do not depend on the dimensions of the reduction.
+  SmallVector<Value> outer(point);
+  for (Value &index : outer)
+    index = index ? index : b.index(0);
+  SmallVector<Value> results =
+      b.forLoop(b.index(0), reductions, 1, loadOutputs(b, outer),
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> inner(point);
+                  splitIndex(b, step, kReduction, inner);
+                  return compute(b, inner, carried);
+                });
+  storeOutputs(b, outer, results);
+}
+
+/// A thread for each point, or one block for all when they are few.
+void OpToLaunch::emitPoints(OpBuilder &builder) {
+  Location loc = op.getLoc();
+  Value points = count(builder, kParallel);
+  Value reductions = count(builder, kReduction);
+  std::optional<int64_t> known = staticCount(kParallel);
+  if (known && *known <= kBlockPoints)
+    return buildLaunch(builder, loc, {}, kBlockThreads, {},
+                       [&](KernelBuilder &b, const GPUBlock &block) {
+                         b.forLoop(block.thread, points, kBlockThreads,
+                                   [&](Value linear) {
+                                     emitPoint(b, linear, reductions);
+                                   });
+                       });
+  Value threads = arith::ConstantIndexOp::create(builder, loc, kThreads);
+  Value blocks = arith::CeilDivUIOp::create(builder, loc, points, threads);
+  buildLaunch(
+      builder, loc, blocks, kThreads, {},
+      [&](KernelBuilder &b, const GPUBlock &block) {
+        Value linear = b.add(b.mul(block.x, kThreads), block.thread);
+        b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points),
+                 [&] { emitPoint(b, linear, reductions); });
+      });
+}
+
+Operation *OpToLaunch::findCombiner() {
+  if (op.getNumDpsInits() != 1 || op.getNumReductionLoops() == 0)
+    return nullptr;
+  Type element = op.getRegionOutputArgs().front().getType();
+  if (!element.isF32() && !element.isInteger(32))
+    return nullptr;
+  SmallVector<Operation *> combiners;
+  if (!matchReduction(op.getRegionOutputArgs(), 0, combiners) ||
+      combiners.size() != 1 || !arith::getNeutralElement(combiners.front()))
+    return nullptr;
+  return combiners.front();
+}
+
+std::optional<int64_t> OpToLaunch::staticCount(utils::IteratorType kind) {
+  int64_t product = 1;
+  for (auto [size, iterator] :
+       llvm::zip(op.getStaticLoopRanges(), op.getIteratorTypesArray())) {
+    if (iterator != kind)
+      continue;
+    if (ShapedType::isDynamic(size))
+      return std::nullopt;
+    product *= size;
+  }
+  return product;
+}
+
+/// One point; the threads take every kBlockThreads-th step of its reduction.
+void OpToLaunch::emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
+                         Value reductions, Operation *combiner) {
+  SmallVector<Value> point(sizes.size());
+  splitIndex(b, row, kParallel, point);
+  Value neutral =
+      arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
+  Value partial =
+      b.forLoop(block.thread, reductions, kBlockThreads, neutral,
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> inner(point);
+                  splitIndex(b, step, kReduction, inner);
+                  return compute(b, inner, carried);
+                })
+          .front();
+  auto combine = [&](Value x, Value y) {
+    OperationState state(b.getLoc(), combiner->getName(), {x, y},
+                         {x.getType()});
+    return b.create(state)->getResult(0);
+  };
+  Value sum = blockReduce(b, block, kBlockThreads, block.shared[0], partial,
+                          combine);
+  SmallVector<Value> outer(point);
+  for (Value &index : outer)
+    index = index ? index : b.index(0);
+  b.ifElse(b.compare(arith::CmpIPredicate::eq, block.thread, b.index(0)), [&] {
+    Value before = loadOutputs(b, outer).front();
+    storeOutputs(b, outer, combine(before, sum));
+  });
+}
+
+/// A block for each point, or one for all when they are few.
+void OpToLaunch::emitRows(OpBuilder &builder, Operation *combiner) {
+  Value points = count(builder, kParallel);
+  Value reductions = count(builder, kReduction);
+  Type element = op.getRegionOutputArgs().front().getType();
+  Type scratch = getSharedType({kBlockThreads / 32}, element);
+  std::optional<int64_t> known = staticCount(kParallel);
+  if (!known || *known > kBlockRows)
+    return buildLaunch(builder, op.getLoc(), points, kBlockThreads, scratch,
+                       [&](KernelBuilder &b, const GPUBlock &block) {
+                         emitRow(b, block, block.x, reductions, combiner);
+                       });
+  buildLaunch(builder, op.getLoc(), {}, kBlockThreads, scratch,
+              [&](KernelBuilder &b, const GPUBlock &block) {
+                b.forLoop(b.index(0), points, 1, [&](Value row) {
+                  emitRow(b, block, row, reductions, combiner);
+                  gpu::BarrierOp::create(b); // the scratch is used again
+                });
+              });
+}
+
+void OpToLaunch::emit(OpBuilder &builder) {
+  for (Range range : cast<linalg::LinalgOp>(op.getOperation())
+                         .createLoopRanges(builder, op.getLoc()))
+    sizes.push_back(
+        getValueOrCreateConstantIndexOp(builder, op.getLoc(), range.size));
+  Operation *combiner = findCombiner();
+  std::optional<int64_t> length = staticCount(kReduction);
+  if (combiner && (!length || *length > kShortReduction))
+    emitRows(builder, combiner);
+  else
+    emitPoints(builder);
+}
+
+namespace {
+struct LinalgToGPUPass : pquant::impl::LinalgToGPUPassBase<LinalgToGPUPass> {
+  void runOnOperation() override;
+};
+} // namespace
+
+void LinalgToGPUPass::runOnOperation() {
+  IRRewriter rewriter(&getContext());
+  SmallVector<Operation *> ops;
+  getOperation()->walk([&](Operation *op) {
+    if (isa<linalg::LinalgOp, memref::CopyOp>(op) &&
+        !op->hasAttr(kHostAttrName))
+      ops.push_back(op);
+  });
+  for (Operation *op : ops) {
+    rewriter.setInsertionPoint(op);
+    if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+      Operation *linalg = linalg::makeMemRefCopyOp(
+          rewriter, copy.getLoc(), copy.getSource(), copy.getTarget());
+      rewriter.eraseOp(op);
+      op = linalg;
+    }
+    rewriter.setInsertionPoint(op);
+    FailureOr<linalg::GenericOp> generic =
+        linalg::generalizeNamedOp(rewriter, cast<linalg::LinalgOp>(op));
+    auto kernel =
+        succeeded(generic) ? *generic : dyn_cast<linalg::GenericOp>(op);
+    if (!kernel || !kernel.hasPureBufferSemantics()) {
+      op->emitOpError("has no lowering to a GPU");
+      return signalPassFailure();
+    }
+    rewriter.setInsertionPoint(kernel);
+    OpToLaunch(kernel).emit(rewriter);
+    rewriter.eraseOp(kernel);
+  }
+}

@@ -1,0 +1,105 @@
+//===- GPUCode.cpp - Kernels of a GPU as PTX -------------------------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// PTX is compiled by the driver of the machine that runs the artifact; machine
+// code for one chip saves it the time.
+//
+//===----------------------------------------------------------------------===//
+
+#include "GPUCode.h"
+#include "CodeGen.h"
+#include "OutputFile.h"
+#include "Targets.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Target/TargetMachine.h"
+
+using namespace mlir;
+using namespace pquant;
+
+static FailureOr<std::string> compileToPTX(gpu::GPUModuleOp kernels,
+                                           GPUAttr gpu) {
+  std::unique_ptr<llvm::TargetMachine> machine = createGPUMachine(gpu);
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code =
+      translateModuleToLLVMIR(kernels, context, "kernels");
+  if (!code)
+    return failure();
+  code->setTargetTriple(machine->getTargetTriple());
+  code->setDataLayout(machine->createDataLayout());
+  optimizeKernels(*code, *machine);
+  SmallString<0> ptx;
+  llvm::raw_svector_ostream os(ptx);
+  if (failed(emitCode(*code, *machine, os, /*assembly=*/true)))
+    return failure();
+  return ptx.str().str();
+}
+
+/// Runs `assembler` on PTX; what it prints on failure is reported.
+static FailureOr<std::string> assemble(StringRef assembler, StringRef chip,
+                                       StringRef ptx) {
+  llvm::ErrorOr<std::string> program = llvm::sys::findProgramByName(assembler);
+  if (!program)
+    return reportError("--ptxas: there is no program '" + assembler + "'");
+  SmallString<128> files[3];
+  auto remove = llvm::make_scope_exit([&] {
+    for (StringRef file : files)
+      if (!file.empty())
+        llvm::sys::fs::remove(file);
+  });
+  static constexpr StringLiteral suffixes[] = {"ptx", "cubin", "log"};
+  for (auto [file, suffix] : llvm::zip(files, suffixes))
+    if (std::error_code error =
+            llvm::sys::fs::createTemporaryFile("pquant", suffix, file))
+      return reportError("cannot make a temporary file: " + error.message());
+  std::error_code error;
+  {
+    llvm::raw_fd_ostream os(files[0], error);
+    os << ptx;
+  }
+  std::string arch = ("-arch=" + chip).str();
+  StringRef arguments[] = {*program, arch, "-O3", files[0], "-o", files[1]};
+  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(files[2]),
+                                          StringRef(files[2])};
+  int status = llvm::sys::ExecuteAndWait(*program, arguments, std::nullopt,
+                                         redirects);
+  auto output = llvm::MemoryBuffer::getFile(files[status ? 2 : 1]);
+  std::string text = output ? (*output)->getBuffer().str() : "";
+  if (status)
+    return reportError(*program + " failed:\n" + StringRef(text).rtrim());
+  return text;
+}
+
+FailureOr<GPUCode> pquant::takeGPUCode(ModuleOp module, GPUAttr gpu,
+                                       StringRef assembler) {
+  GPUCode code;
+  code.chip = gpu.getChip().str();
+  for (auto kernels : llvm::make_early_inc_range(
+           module.getOps<gpu::GPUModuleOp>())) {
+    for (Attribute name : kernels->getAttrOfType<ArrayAttr>("pquant.kernels"))
+      code.kernels.push_back(cast<StringAttr>(name).str());
+    FailureOr<std::string> ptx = compileToPTX(kernels, gpu);
+    if (failed(ptx))
+      return failure();
+    code.ptx = std::move(*ptx);
+    kernels.erase();
+  }
+  if (assembler.empty() || code.isEmpty())
+    return code;
+  FailureOr<std::string> image = assemble(assembler, code.chip, code.ptx);
+  if (failed(image))
+    return failure();
+  code.image = std::move(*image);
+  return code;
+}

@@ -1,0 +1,86 @@
+//===- Cuda.h - The CUDA driver, found at run time --------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The functions of libcuda.so.1 that are used, by their documented types, so
+// that nothing of CUDA is needed to build or to start.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_RUNTIME_CUDA_H
+#define PQUANT_RUNTIME_CUDA_H
+
+#include "Error.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pquant {
+
+using CudaResult = int; ///< 0: success
+constexpr CudaResult kCudaOutOfMemory = 2;
+using CudaDevice = int;
+using CudaPointer = uint64_t;
+using CudaHandle = void *; ///< context, module, function, stream, graph, node
+
+/// CUDA_KERNEL_NODE_PARAMS_v2.
+struct CudaKernelNode {
+  CudaHandle function;
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  void **parameters;
+  void **extra;
+  CudaHandle kernel, context;
+};
+
+/// The table of functions; `name` of each is the symbol's.
+struct Cuda {
+  CudaResult (*init)(unsigned flags);
+  CudaResult (*errorText)(CudaResult, const char **);
+  CudaResult (*deviceCount)(int *);
+  CudaResult (*deviceGet)(CudaDevice *, int ordinal);
+  CudaResult (*deviceName)(char *, int length, CudaDevice);
+  CudaResult (*contextRetain)(CudaHandle *, CudaDevice);
+  CudaResult (*contextRelease)(CudaDevice);
+  CudaResult (*contextSet)(CudaHandle);
+  CudaResult (*moduleLoad)(CudaHandle *, const void *image, unsigned count,
+                           int *options, void **values);
+  CudaResult (*moduleUnload)(CudaHandle);
+  CudaResult (*moduleFunction)(CudaHandle *, CudaHandle, const char *);
+  CudaResult (*memoryInfo)(size_t *free, size_t *total);
+  CudaResult (*allocate)(CudaPointer *, size_t);
+  CudaResult (*release)(CudaPointer);
+  CudaResult (*copy)(CudaPointer to, CudaPointer from, size_t, CudaHandle);
+  CudaResult (*streamCreate)(CudaHandle *, unsigned flags);
+  CudaResult (*streamDestroy)(CudaHandle);
+  CudaResult (*streamSynchronize)(CudaHandle);
+  CudaResult (*launch)(CudaHandle function, unsigned gridX, unsigned gridY,
+                       unsigned gridZ, unsigned blockX, unsigned blockY,
+                       unsigned blockZ, unsigned sharedBytes, CudaHandle stream,
+                       void **parameters, void **extra);
+  CudaResult (*graphCreate)(CudaHandle *, unsigned flags);
+  CudaResult (*graphDestroy)(CudaHandle);
+  CudaResult (*graphAddKernel)(CudaHandle *node, CudaHandle graph,
+                               const CudaHandle *after, size_t count,
+                               const CudaKernelNode *);
+  CudaResult (*graphInstantiate)(CudaHandle *exec, CudaHandle graph,
+                                 unsigned long long flags);
+  CudaResult (*graphSetKernel)(CudaHandle exec, CudaHandle node,
+                               const CudaKernelNode *);
+  CudaResult (*graphLaunch)(CudaHandle exec, CudaHandle stream);
+  CudaResult (*graphExecDestroy)(CudaHandle exec);
+};
+
+/// The driver, loaded and initialised once; null, with the error set, when
+/// there is none.
+const Cuda *loadCuda();
+
+/// Sets the error "<what>: <the driver's text>".
+PQuantStatus setCudaError(const Cuda &cuda, CudaResult result,
+                          const char *what);
+
+} // namespace pquant
+
+#endif // PQUANT_RUNTIME_CUDA_H

@@ -1,0 +1,277 @@
+//===- BinaryNVVM.cpp - 1-bit matrix-vector kernels of a GPU ---------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// With b1 tensor cores, a tile of 16 rows by 256 weight bits meets the eight
+// bit planes of a row of activations as its eight columns, so that weights are
+// never unpacked: with C_p the count of ones of plane p under the +1 weights,
+// plus = sum_p 2^p C_p - 256 C_7, since bit 7 of a byte counts -128. C_p is at
+// most K, so |plus| <= 128 K, which fits i32 for K < 2^24.
+//
+// Without them, a nibble of weights becomes four bytes of 0 or 1 for dp4a.
+// Either way y = 2 plus - sum (docs/Layout.md, 2.6).
+//
+//===----------------------------------------------------------------------===//
+
+#include "NVVMKernels.h"
+#include "pquant/Layout/B16x256.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace pquant;
+using namespace pquant::nvvm;
+
+static constexpr int64_t kTileColumns = layout::b16x256Columns;
+static constexpr int64_t kTileBytes = layout::b16x256TileBytes;
+/// Bytes of the planes of a tile's columns; those of all columns are in shared
+/// memory, which holds 48 KB for any kernel.
+static constexpr int64_t kPlaneBytes = kTileColumns;
+static constexpr int64_t kSharedBytes = 47 * 1024;
+/// Tiles that a warp loads before it needs them.
+static constexpr int64_t kPrefetched = 12;
+/// Blocks of which all run at once on a large GPU.
+static constexpr int64_t kResidentBlocks = 800;
+
+namespace {
+/// A block of `kWarps / split` row tiles, the columns of each shared by `split`
+/// warps.
+struct BitGemv {
+  const Linear &linear;
+  int64_t depth; ///< tiles along K
+  int64_t split;
+
+  BitGemv(const Linear &linear);
+  void emit(OpBuilder &builder);
+
+private:
+  void storePlanes(KernelBuilder &b, const GPUBlock &block);
+  Value transposeBits(KernelBuilder &b, Value bytes);
+  void emitBlock(KernelBuilder &b, const GPUBlock &block);
+  SmallVector<Value> loadTile(KernelBuilder &b, const Lane &at, Value tile,
+                              Value k);
+  SmallVector<Value> multiply(KernelBuilder &b, const GPUBlock &block,
+                              const Lane &at, ValueRange weights, Value k,
+                              ValueRange acc);
+};
+} // namespace
+
+BitGemv::BitGemv(const Linear &linear)
+    : linear(linear), depth(llvm::divideCeil(linear.columns, kTileColumns)) {
+  split = std::min<int64_t>(kWarps, llvm::bit_floor(uint64_t(depth)));
+  int64_t outputs =
+      cast<MemRefType>(linear.output.getType()).getDimSize(1);
+  while (split > 1 && !ShapedType::isDynamic(outputs) &&
+         llvm::divideCeil(outputs, kBlockRows) * split / kWarps >
+             kResidentBlocks)
+    split /= 2;
+}
+
+/// Byte i, bit j of the result is byte j, bit i of `bytes`: 8 x 8 bits in an
+/// i64, by exchanging blocks of 1, 2 and 4 (Hacker's Delight, 7-3).
+Value BitGemv::transposeBits(KernelBuilder &b, Value bytes) {
+  constexpr std::pair<int64_t, int64_t> steps[] = {
+      {7, 0x00AA00AA00AA00AA},
+      {14, 0x0000CCCC0000CCCC},
+      {28, 0x00000000F0F0F0F0}};
+  Value x = bytes;
+  for (auto [shift, mask] : steps) {
+    Value t = b.bitAnd(b.bitXor(x, b.shiftRightLogical(x, shift)),
+                       b.constant(b.getI64Type(), mask));
+    x = b.bitXor(x, b.bitXor(t, b.shiftLeft(t, shift)));
+  }
+  return x;
+}
+
+/// Shared byte ((k 32 + lane) 2 + half) 4 + j of tile k: plane lane / 4 of the
+/// columns 32 (lane % 4) + 128 half + 8 j and the seven behind.
+void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block) {
+  Value groups = b.index(depth * kTileColumns / 8);
+  Value padded = b.index(linear.paddedColumns);
+  b.forLoop(block.thread, groups, kThreads, [&](Value group) {
+    Value column = b.mul(group, 8);
+    Value inside =
+        b.compare(arith::CmpIPredicate::ult, column, padded);
+    Value from = b.select(inside, column, b.index(0));
+    SmallVector<Value> words =
+        loadWords(b, linear.input, {block.y, from}, 2);
+    Value low = arith::ExtUIOp::create(b, b.getI64Type(), words[0]);
+    Value high = arith::ExtUIOp::create(b, b.getI64Type(), words[1]);
+    Value bytes = b.bitOr(low, b.shiftLeft(high, 32));
+    bytes = b.select(inside, bytes, b.constant(b.getI64Type(), 0));
+    Value planes = transposeBits(b, bytes);
+    // The bits of `group`, from below: j, quad, half, tile.
+    auto bits = [&](int64_t first, int64_t count) {
+      return arith::RemUIOp::create(
+          b, arith::DivUIOp::create(b, group, b.index(int64_t(1) << first)),
+          b.index(int64_t(1) << count));
+    };
+    Value tile = arith::DivUIOp::create(b, group, b.index(32));
+    Value place = b.add(b.mul(tile, kPlaneBytes), b.mul(bits(2, 2), 8));
+    place = b.add(b.add(place, b.mul(bits(4, 1), 4)), bits(0, 2));
+    for (int64_t plane = 0; plane < 8; ++plane)
+      b.store(b.truncate(b.shiftRightLogical(planes, 8 * plane), b.getI8Type()),
+              block.shared[0], b.add(place, 32 * plane));
+  });
+}
+
+SmallVector<Value> BitGemv::loadTile(KernelBuilder &b, const Lane &at,
+                                     Value tile, Value k) {
+  Value place = b.add(b.mul(tile, depth), k);
+  return loadWords(b, linear.weight,
+                   b.add(b.mul(place, kTileBytes), b.mul(at.lane, 16)), 4);
+}
+
+SmallVector<Value> BitGemv::multiply(KernelBuilder &b, const GPUBlock &block,
+                                     const Lane &at, ValueRange weights,
+                                     Value k, ValueRange acc) {
+  Value place = b.add(b.mul(k, kPlaneBytes), b.mul(at.lane, 8));
+  return mmaBits(b, weights, loadWords(b, block.shared[0], place, 2), acc);
+}
+
+void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
+  Lane at(b, block.thread);
+  int64_t tilesOfBlock = kWarps / split;
+  Value part = arith::RemUIOp::create(b, at.warp, b.index(split));
+  Value tile = b.add(b.mul(block.x, tilesOfBlock),
+                     arith::DivUIOp::create(b, at.warp, b.index(split)));
+  Value last = b.sub(linear.tiles, b.index(1));
+  Value clamped = arith::MinUIOp::create(b, tile, last);
+  // Weights first: they do not wait for the activations.
+  int64_t ahead = std::min(kPrefetched, depth / split);
+  SmallVector<SmallVector<Value>> tiles;
+  for (int64_t i = 0; i < ahead; ++i)
+    tiles.push_back(loadTile(b, at, clamped, b.add(part, i * split)));
+  Value n = b.add(b.mul(block.x, tilesOfBlock * kBlockRows), block.thread);
+  Value factor = loadFactor(b, linear, block.y, n);
+  Value sum = b.load(linear.sum, block.y);
+  storePlanes(b, block);
+  gpu::BarrierOp::create(b);
+  SmallVector<Value> acc(4, b.constant(b.getI32Type(), 0));
+  for (int64_t i = 0; i < ahead; ++i)
+    acc = multiply(b, block, at, tiles[i], b.add(part, i * split), acc);
+  acc = b.forLoop(b.add(part, ahead * split), b.index(depth), split, acc,
+                  [&](Value k, ValueRange carried) {
+                    return multiply(b, block, at, loadTile(b, at, clamped, k),
+                                    k, carried);
+                  });
+  // A lane has planes 2 quad and 2 quad + 1 of rows lane / 4 and 8 below.
+  Type i32 = b.getI32Type();
+  Value quad = arith::IndexCastOp::create(b, i32, at.quad);
+  Value low = arith::ShLIOp::create(b, b.constant(i32, 1), b.add(quad, quad));
+  Value isSign = b.compare(arith::CmpIPredicate::eq, at.quad, b.index(3));
+  Value high = b.select(isSign, b.constant(i32, -128), b.add(low, low));
+  for (int64_t half = 0; half < 2; ++half) {
+    Value plus = b.add(b.mul(acc[2 * half], low), b.mul(acc[2 * half + 1], high));
+    plus = shuffleReduce(b, plus, 1, 4,
+                         [&](Value x, Value y) { return b.add(x, y); });
+    b.ifElse(b.compare(arith::CmpIPredicate::eq, at.quad, b.index(0)), [&] {
+      b.store(plus, block.shared[1], {at.warp, b.add(at.row, 8 * half)});
+    });
+  }
+  gpu::BarrierOp::create(b);
+  Value ours = b.compare(arith::CmpIPredicate::ult, block.thread,
+                         b.index(tilesOfBlock * kBlockRows));
+  b.ifElse(ours, [&] {
+    Value group = arith::DivUIOp::create(b, block.thread, b.index(kBlockRows));
+    Value row = arith::RemUIOp::create(b, block.thread, b.index(kBlockRows));
+    Value plus = b.constant(i32, 0);
+    for (int64_t i = 0; i < split; ++i)
+      plus = b.add(plus, b.load(block.shared[1],
+                                {b.add(b.mul(group, split), i), row}));
+    storeResult(b, linear, block.y, n, b.sub(b.add(plus, plus), sum), factor);
+  });
+}
+
+void BitGemv::emit(OpBuilder &builder) {
+  KernelBuilder b(linear.loc, builder);
+  Value blocks = b.ceilDiv(linear.tiles, kWarps / split);
+  buildLaunch(
+      builder, linear.loc, {blocks, linear.rows}, kThreads,
+      {getSharedType({depth * kPlaneBytes}, b.getI8Type()),
+       getSharedType({kWarps, kBlockRows}, b.getI32Type())},
+      [&](KernelBuilder &b, const GPUBlock &block) { emitBlock(b, block); });
+}
+
+/// Four bytes of 0 or 1: nibble `i` of a word of weights.
+static Value spreadNibble(KernelBuilder &b, Value word, int64_t i) {
+  Type i32 = b.getI32Type();
+  Value nibble =
+      b.bitAnd(b.shiftRightLogical(word, 4 * i), b.constant(i32, 15));
+  return b.bitAnd(b.mul(nibble, b.constant(i32, 0x00204081)),
+                  b.constant(i32, 0x01010101));
+}
+
+/// A warp for a row tile: each lane has words of two rows and 64 columns.
+static void emitDotWarp(KernelBuilder &b, const GPUBlock &block,
+                        const Linear &linear) {
+  Lane at(b, block.thread);
+  Type i32 = b.getI32Type();
+  int64_t depth = llvm::divideCeil(linear.columns, kTileColumns);
+  Value tile = b.add(b.mul(block.x, kWarps), at.warp);
+  Value clamped =
+      arith::MinUIOp::create(b, tile, b.sub(linear.tiles, b.index(1)));
+  SmallVector<Value> sums = b.forLoop(
+      b.index(0), b.index(depth), 1,
+      SmallVector<Value>(2, b.constant(i32, 0)),
+      [&](Value k, ValueRange carried) {
+        SmallVector<Value> acc(carried);
+        Value place = b.add(b.mul(b.add(b.mul(clamped, depth), k), kTileBytes),
+                            b.mul(at.lane, 16));
+        SmallVector<Value> words = loadWords(b, linear.weight, place, 4);
+        for (int64_t half = 0; half < 2; ++half) {
+          Value column = b.add(b.add(b.mul(k, kTileColumns), 128 * half),
+                               b.mul(at.quad, 32));
+          // Padding has no weights, so any activation will do.
+          Value inside = b.compare(arith::CmpIPredicate::ult, column,
+                                   b.index(linear.paddedColumns));
+          column = b.select(inside, column, b.index(0));
+          for (int64_t i = 0; i < 8; ++i) {
+            Value x = loadWords(b, linear.input,
+                                {block.y, b.add(column, 4 * i)}, 1)[0];
+            for (int64_t row = 0; row < 2; ++row)
+              acc[row] = dot4(b, x, spreadNibble(b, words[2 * half + row], i),
+                              acc[row]);
+          }
+        }
+        return acc;
+      });
+  for (int64_t half = 0; half < 2; ++half) {
+    Value plus = shuffleReduce(b, sums[half], 1, 4,
+                               [&](Value x, Value y) { return b.add(x, y); });
+    b.ifElse(b.compare(arith::CmpIPredicate::eq, at.quad, b.index(0)), [&] {
+      Value n = b.add(b.add(b.mul(tile, kBlockRows), at.row), 8 * half);
+      Value acc = b.sub(b.add(plus, plus), b.load(linear.sum, block.y));
+      storeResult(b, linear, block.y, n, acc,
+                  loadFactor(b, linear, block.y, n));
+    });
+  }
+}
+
+static void emitDotGemv(OpBuilder &builder, const Linear &linear) {
+  KernelBuilder b(linear.loc, builder);
+  buildLaunch(builder, linear.loc,
+              {b.ceilDiv(linear.tiles, kWarps), linear.rows}, kThreads, {},
+              [&](KernelBuilder &b, const GPUBlock &block) {
+                emitDotWarp(b, block, linear);
+              });
+}
+
+void pquant::nvvm::emitBinaryDot(OpBuilder &builder, Operation *op) {
+  emitDotGemv(builder, Linear(builder, op));
+}
+
+void pquant::nvvm::emitBinaryMma(OpBuilder &builder, Operation *op) {
+  Linear linear(builder, op);
+  emitByRows(
+      builder, linear,
+      [&](OpBuilder &inner) {
+        BitGemv gemv(linear);
+        if (gemv.depth * kPlaneBytes > kSharedBytes)
+          return emitDotGemv(inner, linear);
+        gemv.emit(inner);
+      },
+      [&](OpBuilder &inner) { emitBinaryGemm(inner, linear); });
+}

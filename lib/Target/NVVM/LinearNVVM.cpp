@@ -1,0 +1,161 @@
+//===- LinearNVVM.cpp - What the linear kernels of a GPU share -------------===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "NVVMKernels.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace pquant;
+using namespace pquant::nvvm;
+
+static Value sizeOf(OpBuilder &builder, Location loc, Value memref,
+                    int64_t dim) {
+  int64_t size = cast<MemRefType>(memref.getType()).getDimSize(dim);
+  if (!ShapedType::isDynamic(size))
+    return arith::ConstantIndexOp::create(builder, loc, size);
+  return memref::DimOp::create(builder, loc, memref, dim);
+}
+
+Linear::Linear(OpBuilder &builder, Operation *op) : loc(op->getLoc()) {
+  llvm::TypeSwitch<Operation *>(op)
+      .Case([&](pqk::BinaryLinearOp linear) {
+        sum = linear.getSum();
+        weightScale = linear.getWeightScale();
+      })
+      .Case([&](pqk::Int8LinearOp linear) {
+        weightScale = linear.getWeightScale();
+      })
+      .Case([&](pqk::ExpertLinearOp linear) {
+        index = linear.getIndex();
+        weightScale = linear.getWeightScale();
+      });
+  llvm::TypeSwitch<Operation *>(op)
+      .Case<pqk::BinaryLinearOp, pqk::Int8LinearOp, pqk::ExpertLinearOp>(
+          [&](auto linear) {
+            scale = linear.getScale();
+            columns = linear.getColumns();
+            accumulate = linear.getAccumulate();
+          });
+  llvm::TypeSwitch<Operation *>(op)
+      .Case<pqk::BinaryLinearOp, pqk::Int8LinearOp, pqk::ExpertLinearOp,
+            pqk::FloatLinearOp>([&](auto linear) {
+        input = linear.getInput();
+        weight = linear.getWeight();
+        output = linear.getOutput();
+      });
+  paddedColumns = cast<MemRefType>(input.getType()).getDimSize(1);
+  rows = sizeOf(builder, loc, input, 0);
+  outputs = sizeOf(builder, loc, output, 1);
+  Value block = arith::ConstantIndexOp::create(builder, loc, kBlockRows);
+  tiles = arith::CeilDivUIOp::create(builder, loc, outputs, block);
+}
+
+Lane::Lane(KernelBuilder &b, Value thread) {
+  warp = arith::DivUIOp::create(b, thread, b.index(kWarp));
+  lane = arith::RemUIOp::create(b, thread, b.index(kWarp));
+  row = arith::DivUIOp::create(b, lane, b.index(4));
+  quad = arith::RemUIOp::create(b, lane, b.index(4));
+}
+
+SmallVector<Value> pquant::nvvm::loadWords(KernelBuilder &b, Value memory,
+                                           ValueRange indices, int64_t count) {
+  auto bytes = vector::LoadOp::create(b, b.veci(4 * count, 8), memory, indices,
+                                      /*nontemporal=*/false,
+                                      llvm::MaybeAlign(4 * count));
+  Value words = b.bitcast(bytes, b.veci(count, 32));
+  SmallVector<Value> result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(vector::ExtractOp::create(b, words, i));
+  return result;
+}
+
+Value pquant::nvvm::dot4(KernelBuilder &b, Value x, Value y, Value c) {
+  VectorType bytes = b.veci(4, 8), word = b.veci(1, 32);
+  auto unpack = [&](Value value) {
+    return b.bitcast(vector::BroadcastOp::create(b, word, value), bytes);
+  };
+  auto type = NVVM::DotAccumulateType::SIGNED;
+  return NVVM::DotAccumulate4WayOp::create(b, b.getI32Type(), unpack(x), type,
+                                           unpack(y), type, c);
+}
+
+/// One matrix instruction of s32 results.
+static SmallVector<Value> mma(KernelBuilder &b, ValueRange a, ValueRange x,
+                              ValueRange c, int64_t k, NVVM::MMATypes type,
+                              std::optional<NVVM::MMAB1Op> bitOp,
+                              std::optional<NVVM::MMAIntOverflow> overflow) {
+  Type i32 = b.getI32Type();
+  auto result = LLVM::LLVMStructType::getLiteral(b.getContext(),
+                                                 {i32, i32, i32, i32});
+  Value d = NVVM::MmaOp::create(
+      b, result, a, x, c, ArrayRef<int64_t>{16, 8, k}, bitOp, overflow,
+      std::array<NVVM::MMATypes, 2>{type, type},
+      std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row,
+                                     NVVM::MMALayout::col});
+  SmallVector<Value> values;
+  for (int64_t i = 0; i < 4; ++i)
+    values.push_back(LLVM::ExtractValueOp::create(b, d, i));
+  return values;
+}
+
+SmallVector<Value> pquant::nvvm::mmaBits(KernelBuilder &b, ValueRange a,
+                                         ValueRange x, ValueRange c) {
+  return mma(b, a, x, c, 256, NVVM::MMATypes::b1, NVVM::MMAB1Op::and_popc,
+             std::nullopt);
+}
+
+SmallVector<Value> pquant::nvvm::mmaBytes(KernelBuilder &b, ValueRange a,
+                                          ValueRange x, ValueRange c) {
+  return mma(b, a, x, c, 32, NVVM::MMATypes::s8, std::nullopt,
+             NVVM::MMAIntOverflow::wrapped);
+}
+
+Value pquant::nvvm::loadFactor(KernelBuilder &b, const Linear &linear, Value m,
+                               Value n) {
+  n = arith::MinUIOp::create(b, n, b.sub(linear.outputs, b.index(1)));
+  Value factor;
+  if (linear.index) {
+    Value expert = arith::IndexCastOp::create(b, b.getIndexType(),
+                                              b.load(linear.index, m));
+    factor = b.load(linear.weightScale, {expert, n});
+  } else {
+    factor = b.load(linear.weightScale, n);
+  }
+  return b.mul(b.load(linear.scale, m), factor);
+}
+
+void pquant::nvvm::storeResult(KernelBuilder &b, const Linear &linear, Value m,
+                               Value n, Value acc, Value factor) {
+  b.ifElse(b.compare(arith::CmpIPredicate::ult, n, linear.outputs), [&] {
+    Value y = b.mul(arith::SIToFPOp::create(b, b.getF32Type(), acc), factor);
+    if (linear.accumulate)
+      y = b.add(b.load(linear.output, {m, n}), y);
+    b.store(y, linear.output, {m, n});
+  });
+}
+
+void pquant::nvvm::emitByRows(OpBuilder &builder, const Linear &linear,
+                              llvm::function_ref<void(OpBuilder &)> gemv,
+                              llvm::function_ref<void(OpBuilder &)> gemm) {
+  int64_t rows = cast<MemRefType>(linear.input.getType()).getDimSize(0);
+  if (!ShapedType::isDynamic(rows))
+    return rows <= kGemvRows ? gemv(builder) : gemm(builder);
+  Value limit =
+      arith::ConstantIndexOp::create(builder, linear.loc, kGemvRows);
+  Value few = arith::CmpIOp::create(
+      builder, linear.loc, arith::CmpIPredicate::ule, linear.rows, limit);
+  auto choice = scf::IfOp::create(builder, linear.loc, few,
+                                  /*withElseRegion=*/true);
+  OpBuilder then = choice.getThenBodyBuilder();
+  gemv(then);
+  OpBuilder otherwise = choice.getElseBodyBuilder();
+  gemm(otherwise);
+}

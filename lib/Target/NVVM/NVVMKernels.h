@@ -1,0 +1,94 @@
+//===- NVVMKernels.h - Kernels of NVIDIA GPUs -------------------*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Emitters of the kernel table, and the parts that they share. An emitter
+// writes the launch of one pqk op, specialised to the sizes that are static.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_TARGET_NVVM_KERNELS_H
+#define PQUANT_LIB_TARGET_NVVM_KERNELS_H
+
+#include "dialects/PQKernel/PQKernelDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "pquant/Conversion/ToGPU.h"
+
+namespace pquant::nvvm {
+
+inline constexpr int64_t kWarp = 32;
+/// Threads of a block of the linear kernels.
+inline constexpr int64_t kThreads = 256, kWarps = kThreads / kWarp;
+/// Rows of one weight block, of every layout.
+inline constexpr int64_t kBlockRows = 16;
+/// Rows up to which weights are read again for each: a matrix-vector kernel.
+inline constexpr int64_t kGemvRows = 8;
+
+/// The operands of a linear op; null where it has none.
+struct Linear {
+  explicit Linear(OpBuilder &builder, Operation *op);
+
+  Value input, scale, sum, index, weight, weightScale, output;
+  bool accumulate = false;
+  int64_t columns = 0;     ///< K
+  int64_t paddedColumns;   ///< columns of `input`
+  Value rows, outputs;     ///< M, N
+  Value tiles;             ///< N in blocks of 16
+  Location loc;
+};
+
+/// A thread's place in a block of the linear kernels.
+struct Lane {
+  Lane(KernelBuilder &b, Value thread);
+  Value warp, lane;
+  Value row;  ///< lane / 4
+  Value quad; ///< lane % 4
+};
+
+/// Words of 32 bits at a byte address of i8 memory that is a multiple of their
+/// size.
+SmallVector<Value> loadWords(KernelBuilder &b, Value memory, ValueRange indices,
+                             int64_t count);
+/// c + the products of the four signed bytes of two words.
+Value dot4(KernelBuilder &b, Value x, Value y, Value c);
+/// d = a * b + c of one warp: m16n8k256 bits and counts of ones, or m16n8k32
+/// bytes.
+SmallVector<Value> mmaBits(KernelBuilder &b, ValueRange a, ValueRange x,
+                           ValueRange c);
+SmallVector<Value> mmaBytes(KernelBuilder &b, ValueRange a, ValueRange x,
+                            ValueRange c);
+
+/// scale[m] * weight_scale[n], of the last n where n is beyond N. Loaded before
+/// the sums are there, its latency is hidden.
+Value loadFactor(KernelBuilder &b, const Linear &linear, Value m, Value n);
+/// output[m, n] = float(acc) * factor, or added to it; not where n is beyond N.
+/// `acc` is the dot product itself.
+void storeResult(KernelBuilder &b, const Linear &linear, Value m, Value n,
+                 Value acc, Value factor);
+/// The rows of the op by `gemv` where they are few, else by `gemm`; the choice
+/// is made on the host when their number is dynamic.
+void emitByRows(OpBuilder &builder, const Linear &linear,
+                function_ref<void(OpBuilder &)> gemv,
+                function_ref<void(OpBuilder &)> gemm);
+
+void emitQuantize(OpBuilder &builder, Operation *op);
+/// Bit planes of the activations on the tensor cores.
+void emitBinaryMma(OpBuilder &builder, Operation *op);
+/// Four products at a time.
+void emitBinaryDot(OpBuilder &builder, Operation *op);
+void emitInt8Mma(OpBuilder &builder, Operation *op);
+/// `int8_linear` and `expert_linear`.
+void emitInt8Dot(OpBuilder &builder, Operation *op);
+void emitFloatLinear(OpBuilder &builder, Operation *op);
+void emitAttention(OpBuilder &builder, Operation *op);
+
+/// Matrix-matrix kernels of bytes: all rows at once.
+void emitBinaryGemm(OpBuilder &builder, const Linear &linear);
+void emitInt8Gemm(OpBuilder &builder, const Linear &linear);
+
+} // namespace pquant::nvvm
+
+#endif // PQUANT_LIB_TARGET_NVVM_KERNELS_H

@@ -1,0 +1,101 @@
+// linalg ops become launches: of one block when they are small, else of many.
+
+// RUN: pquant-opt %s --pquant-linalg-to-gpu --canonicalize --cse | FileCheck %s
+// RUN: pquant-opt %s --pquant-linalg-to-gpu --pquant-merge-launches --canonicalize --cse | FileCheck %s --check-prefix=MERGED
+
+#map = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d0)>
+
+// CHECK-LABEL: func.func @small
+// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %c1, %{{.+}} = %c1, {{.*}} threads({{.*}}) in (%{{.+}} = %c1024
+// CHECK:           scf.for %{{.+}} = %{{.+}} to %c4096 step %c1024
+// CHECK:             arith.negf
+func.func @small(%x: memref<2x2048xf32>, %y: memref<2x2048xf32>) {
+  linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]}
+      ins(%x : memref<2x2048xf32>) outs(%y : memref<2x2048xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = arith.negf %in : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @dynamic
+// CHECK:         %[[BLOCKS:.+]] = arith.ceildivui
+// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %[[BLOCKS]], {{.*}} threads({{.*}}) in (%{{.+}} = %c256
+// CHECK:           arith.cmpi ult
+// CHECK:           scf.if
+func.func @dynamic(%x: memref<?x64xf32>, %y: memref<?x64xf32>) {
+  memref.copy %x, %y : memref<?x64xf32> to memref<?x64xf32>
+  return
+}
+
+// A long sum is a block's; the last step adds what was in the output.
+// CHECK-LABEL: func.func @row_sums
+// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %[[ROWS:.+]], {{.*}} workgroup(%{{.+}} : memref<32xf32, #gpu.address_space<workgroup>>)
+// CHECK:           scf.for %{{.+}} = %{{.+}} to %c4096 step %c1024
+// CHECK-COUNT-5:   gpu.shuffle  xor
+// CHECK:           gpu.barrier
+// CHECK-COUNT-5:   gpu.shuffle  xor
+func.func @row_sums(%x: memref<?x4096xf32>, %y: memref<?xf32>) {
+  linalg.generic {indexing_maps = [#map, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<?x4096xf32>) outs(%y : memref<?xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = arith.addf %out, %in : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// Near miss: two results that depend on each other (the largest and its place) stay with one thread.
+// CHECK-LABEL: func.func @arg_max
+// CHECK-NOT:     gpu.shuffle
+// CHECK:         return
+func.func @arg_max(%x: memref<1x4096xf32>, %y: memref<1xf32>, %i: memref<1xi64>) {
+  linalg.generic {indexing_maps = [#map, #row, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<1x4096xf32>) outs(%y, %i : memref<1xf32>, memref<1xi64>) {
+  ^bb0(%in: f32, %value: f32, %place: i64):
+    %0 = arith.cmpf ogt, %in, %value : f32
+    %1 = linalg.index 1 : index
+    %2 = arith.index_cast %1 : index to i64
+    %3 = arith.select %0, %in, %value : f32
+    %4 = arith.select %0, %2, %place : i64
+    linalg.yield %3, %4 : f32, i64
+  }
+  return
+}
+
+// The host's stay.
+// CHECK-LABEL: func.func @on_host
+// CHECK-NOT:     gpu.launch
+// CHECK:         linalg.fill
+func.func @on_host(%x: memref<4xf32>) {
+  %cst = arith.constant 0.0 : f32
+  linalg.fill {pquant.host} ins(%cst : f32) outs(%x : memref<4xf32>)
+  return
+}
+
+// Memory that is freed between two launches is freed behind the merged one.
+// MERGED-LABEL: func.func @two
+// MERGED:         gpu.launch
+// MERGED:           gpu.barrier
+// MERGED:           gpu.terminator
+// MERGED-NOT:     gpu.launch
+// MERGED:         gpu.dealloc
+func.func @two(%x: memref<64xf32>, %y: memref<64xf32>) {
+  %t = gpu.alloc() : memref<64xf32>
+  memref.copy %x, %t : memref<64xf32> to memref<64xf32>
+  %u = gpu.alloc() : memref<64xf32>
+  gpu.dealloc %t : memref<64xf32>
+  memref.copy %x, %y : memref<64xf32> to memref<64xf32>
+  return
+}
+
+// MERGED-LABEL: func.func @apart
+// MERGED-COUNT-2: gpu.launch
+func.func @apart(%x: memref<64xf32>, %y: memref<64xf32>, %host: memref<64xf32>) {
+  memref.copy %x, %y : memref<64xf32> to memref<64xf32>
+  gpu.memcpy %host, %y : memref<64xf32>, memref<64xf32>
+  memref.copy %y, %x : memref<64xf32> to memref<64xf32>
+  return
+}

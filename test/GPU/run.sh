@@ -1,0 +1,46 @@
+#!/bin/sh
+# Tests and measures the models of make_bundle.py on this machine's GPU:
+#   outputs of `main` against the CPU's, greedy tokens against the CPU's, prefill against decode,
+#   memory and races by compute-sanitizer where it is there, then speed.
+# usage: run.sh [--no-sanitizer]; the exit code is the number of failures.
+cd "$(dirname "$0")" || exit 1
+export LD_LIBRARY_PATH="$PWD:$LD_LIBRARY_PATH"
+failures=0
+
+check() { # name, command...
+  name=$1
+  shift
+  if "$@" >log.txt 2>&1; then
+    echo "PASS: $name"
+  else
+    echo "FAIL: $name"
+    tail -5 log.txt
+    failures=$((failures + 1))
+  fi
+}
+
+same_tokens() { # model, prompt
+  ./pquant-run "$1.so" --tokens "$2" -n 24 2>/dev/null >got.txt && cmp got.txt "$1.tokens"
+}
+
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+for model in sample odd experts grouped int8; do
+  prompt=1,2,3,4,5,6,7,8,9,10,11,12
+  [ "$model" = sample ] && prompt=5,17,200,33,901,77,12,4,350
+  # An activation that falls on the other side of a rounding boundary costs up to 1e-2 with random weights.
+  tolerance=2e-2
+  [ "$model" = sample ] && tolerance=1e-3
+  check "$model: outputs" ./pquant-run $model.so --device=cuda --inputs $model.npz --expect $model.npz --tolerance $tolerance
+  check "$model: tokens" same_tokens $model $prompt
+  check "$model: prefill and decode" ./pquant-run $model.so --check-equality
+done
+if [ "$1" != --no-sanitizer ] && command -v compute-sanitizer >/dev/null; then
+  for model in odd experts grouped int8; do
+    for tool in memcheck racecheck; do
+      check "$model: $tool" compute-sanitizer --tool $tool --error-exitcode 1 ./pquant-run $model.so --tokens 1,2,3,4,5,6,7,8,9,10 -n 3
+    done
+  done
+fi
+./pquant-bench sample.so -p 128,512 -n 64 --context 256
+echo "$failures failures"
+exit $failures

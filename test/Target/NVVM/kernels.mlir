@@ -1,0 +1,76 @@
+// The kernel of each op, by what the GPU can do.
+
+// RUN: pquant-opt %s --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s
+// RUN: sed 's/b1-mma,s8-mma//' %s | pquant-opt --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s --check-prefix=DOT
+
+#generic = #pquant.level<"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>
+#gpu = #pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_80", features = "+ptx80", capabilities = "b1-mma,s8-mma">
+
+module attributes {pquant.target = #pquant.target<"x86_64-pc-linux-gnu", levels = [#generic], binary = b16x256, gpu = #gpu>} {
+
+// Bit planes for one row: 8 planes of 8 columns by three exchanges, then 16 tiles by 8 warps.
+// CHECK-LABEL: func.func @binary_row
+// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %c4, %{{.+}} = %c1,
+// CHECK:           arith.xori
+// CHECK:           gpu.barrier
+// CHECK:           nvvm.mma.sync {{.*}}b1Op = #nvvm.mma_b1op<and_popc>, {{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 256>
+// CHECK:           gpu.barrier
+// DOT-LABEL:   func.func @binary_row
+// DOT-NOT:       nvvm.mma.sync
+// DOT:           nvvm.dot.accumulate.4way
+func.func @binary_row(%q: memref<1x4096xi8>, %s: memref<1xf32>, %t: memref<1xi32>, %w: memref<32768xi8>,
+                      %ws: memref<64xf32>, %y: memref<1x64xf32>) {
+  pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<1x4096xi8>, memref<1xf32>, memref<1xi32>, memref<32768xi8>,
+                        memref<64xf32>) outs(%y : memref<1x64xf32>) {columns = 4096 : i64, layout = #pquant.layout<b16x256>}
+  return
+}
+
+// Few rows or many is decided on the host.
+// CHECK-LABEL: func.func @binary_rows
+// CHECK:         scf.if
+// CHECK:           gpu.launch
+// CHECK:             nvvm.mma.sync {{.*}}k = 256>
+// CHECK:         } else {
+// CHECK:           gpu.launch
+// CHECK:             nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>, {{.*}}k = 32>
+func.func @binary_rows(%q: memref<?x128xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<1024xi8>,
+                       %ws: memref<20xf32>, %y: memref<?x20xf32>) {
+  pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<?x128xi8>, memref<?xf32>, memref<?xi32>, memref<1024xi8>,
+                        memref<20xf32>) outs(%y : memref<?x20xf32>) accumulate
+                        {columns = 100 : i64, layout = #pquant.layout<b16x256>}
+  return
+}
+
+// CHECK-LABEL: func.func @int8_row
+// CHECK:         nvvm.dot.accumulate.4way
+// CHECK-NOT:     nvvm.mma.sync
+// CHECK-LABEL: func.func @int8_rows
+// CHECK:         nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>
+func.func @int8_row(%q: memref<1x128xi8>, %s: memref<1xf32>, %w: memref<4096xi8>, %r: memref<20xi32>,
+                    %ws: memref<20xf32>, %y: memref<1x20xf32>) {
+  pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<1x128xi8>, memref<1xf32>, memref<4096xi8>, memref<20xi32>,
+                      memref<20xf32>) outs(%y : memref<1x20xf32>) {columns = 100 : i64}
+  return
+}
+func.func @int8_rows(%q: memref<64x128xi8>, %s: memref<64xf32>, %w: memref<4096xi8>, %r: memref<20xi32>,
+                     %ws: memref<20xf32>, %y: memref<64x20xf32>) {
+  pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<64x128xi8>, memref<64xf32>, memref<4096xi8>, memref<20xi32>,
+                      memref<20xf32>) outs(%y : memref<64x20xf32>) {columns = 100 : i64}
+  return
+}
+
+// CHECK-LABEL: func.func @others
+// CHECK:         math.roundeven
+// CHECK:         math.fma
+// CHECK:         math.exp
+// CHECK-NOT:     pqk.
+func.func @others(%x: memref<?x100xf32>, %q: memref<?x128xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<1600xf32>,
+                  %y: memref<?x16xf32>, %a: memref<1x4x?x32xf32>, %k: memref<1x2x?x32xf32>, %o: memref<1x4x?x32xf32>) {
+  pqk.quantize ins(%x : memref<?x100xf32>) outs(%q, %s, %t : memref<?x128xi8>, memref<?xf32>, memref<?xi32>)
+      {quantizer = #pquant.quantizer<mul_recip, eps = 1.0e-05>}
+  pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
+  pqk.attention ins(%a, %k, %k : memref<1x4x?x32xf32>, memref<1x2x?x32xf32>, memref<1x2x?x32xf32>)
+      outs(%o : memref<1x4x?x32xf32>) causal {scale = 0.17677669 : f32}
+  return
+}
+}
