@@ -426,8 +426,7 @@ LogicalResult Compilation::generateCode() {
   for (llvm::Function &function : *code)
     function.setDoesNotThrow(); // no tables to unwind with
   emitModelDescriptor(*code, model, target, gpu, weights, text,
-                      options.symbolPrefix,
-                      options.commandLine);
+                      options.symbolPrefix, options.commandLine);
   if (options.emit == Emit::Executable)
     addMain(*code);
   bool linked = options.emit == Emit::Static || options.emit == Emit::Library ||
