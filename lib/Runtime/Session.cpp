@@ -99,8 +99,8 @@ static PQuantStatus allocateStates(PQuantSession &session) {
     uint64_t bytes = stateBytes(entry.states[i], session.capacity);
     if (!bytes || __builtin_add_overflow(total, bytes, &total))
       return setError(PQUANT_OUT_OF_MEMORY,
-                      "out of memory: a session of %" PRId64
-                      " positions has more bytes than can be counted",
+                      "out of memory: could not allocate a session of %" PRId64
+                      " positions, which has more bytes than can be counted",
                       session.capacity);
   }
   session.bytes = total;
