@@ -18,6 +18,8 @@ llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "LD_LIBRARY_PATH"])
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 llvm_config.with_environment("PATH", config.pquant_tools_dir, append_path=True)
 config.environment["LC_ALL"] = "C"
+# Tests run side by side: threads that wait must not take the others' CPUs.
+config.environment["OMP_WAIT_POLICY"] = "passive"
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope --allow-unused-prefixes=false"
 
 # LLVM's libraries are not built with AddressSanitizer and would not see what our half of an allocator poisons.
