@@ -34,9 +34,10 @@ struct Flags {
                               cl::value_desc("file"), cl::cat(category)};
   cl::opt<std::string> emit{
       "emit",
-      cl::desc("What to write: exe, lib, static, obj, asm, llvmir, ptx, or a phase "
-               "(import, raised, packed, kernels, llvm); by default what the "
-               "suffix of -o says, else an executable"),
+      cl::desc(
+          "What to write: exe, lib, static, obj, asm, llvmir, ptx, or a phase "
+          "(import, raised, packed, kernels, llvm); by default what the "
+          "suffix of -o says, else an executable"),
       cl::value_desc("kind"), cl::cat(category)};
   cl::opt<std::string> compileTo{
       "compile-to",
@@ -138,8 +139,9 @@ struct Flags {
           "models in one program"),
       cl::init("pquant"), cl::cat(category)};
   cl::opt<std::string> assembler{
-      "ptxas", cl::desc("Also compile a GPU's kernels for its very chip by this "
-                        "program"),
+      "ptxas",
+      cl::desc("Also compile a GPU's kernels for its very chip by this "
+               "program"),
       cl::value_desc("program"), cl::cat(category)};
   cl::opt<std::string> linker{"linker", cl::desc("The C compiler that links"),
                               cl::value_desc("program"), cl::cat(category)};
@@ -167,8 +169,9 @@ static std::optional<Emit> parseEmit(StringRef name) {
 /// What the suffix of the output file says.
 static Emit emitFromSuffix(StringRef path) {
   static constexpr std::pair<StringLiteral, Emit> suffixes[] = {
-      {".so", Emit::Library}, {".a", Emit::Static},  {".o", Emit::Object},
-      {".ptx", Emit::PTX},      {".s", Emit::Assembly}, {".ll", Emit::LLVMIR}, {".mlir", Emit::MLIR}};
+      {".so", Emit::Library}, {".a", Emit::Static},   {".o", Emit::Object},
+      {".ptx", Emit::PTX},    {".s", Emit::Assembly}, {".ll", Emit::LLVMIR},
+      {".mlir", Emit::MLIR}};
   StringRef extension = llvm::sys::path::extension(path);
   for (auto [text, kind] : suffixes)
     if (text == extension)

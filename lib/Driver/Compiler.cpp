@@ -17,6 +17,7 @@
 #include "GPUCode.h"
 #include "Link.h"
 #include "ModelInterface.h"
+#include "ModuleText.h"
 #include "OutputFile.h"
 #include "Report.h"
 #include "Targets.h"
@@ -66,8 +67,6 @@ private:
   LogicalResult setTarget();
   LogicalResult runPhase(Phase phase);
   LogicalResult finishPhase(Phase phase);
-  LogicalResult dump(Phase phase);
-  LogicalResult printModule();
   LogicalResult writePTX(const GPUCode &gpu);
   LogicalResult generateCode();
   LogicalResult writeCode(llvm::Module &module, llvm::TargetMachine &machine,
@@ -232,41 +231,9 @@ LogicalResult Compilation::finishPhase(Phase phase) {
     if (failed(model.readEntries(*module)) || failed(text.matchModel(model)))
       return failure();
   }
-  return options.dumpPhases.empty() ? success() : dump(phase);
-}
-
-LogicalResult Compilation::dump(Phase phase) {
-  if (std::error_code error =
-          llvm::sys::fs::create_directories(options.dumpPhases))
-    return reportError("cannot make the directory '" + options.dumpPhases +
-                       "': " + error.message());
-  SmallString<128> path(options.dumpPhases);
-  llvm::sys::path::append(path, Twine(static_cast<int>(phase)) + "-" +
-                                    getPhaseName(phase) + ".mlir");
-  auto file = OutputFile::create(path);
-  if (failed(file))
-    return failure();
-  OpPrintingFlags flags;
-  flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
-  (*module)->print((*file)->stream(), flags.enableDebugInfo());
-  return (*file)->keep();
-}
-
-LogicalResult Compilation::printModule() {
-  OpPrintingFlags flags;
-  if (options.elideWeights)
-    flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
-  if (options.output == "-") {
-    (*module)->print(llvm::outs(), flags);
-    llvm::outs() << "\n";
-    return success();
-  }
-  auto file = OutputFile::create(options.output);
-  if (failed(file))
-    return failure();
-  (*module)->print((*file)->stream(), flags);
-  (*file)->stream() << "\n";
-  return (*file)->keep();
+  return options.dumpPhases.empty()
+             ? success()
+             : dumpModule(*module, phase, options.dumpPhases);
 }
 
 /// int main(int argc, char **argv): hands over to pquant_run_main.
@@ -414,7 +381,7 @@ LogicalResult Compilation::generateCode() {
   if (failed(runPhase(Phase::LLVM)) || failed(finishPhase(Phase::LLVM)))
     return failure();
   if (options.emit == Emit::MLIR)
-    return printModule();
+    return printModule(*module, options.output, options.elideWeights);
 
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> code =
@@ -492,7 +459,7 @@ LogicalResult Compilation::run() {
       return failure();
   }
   if (options.emit == Emit::MLIR && options.compileTo < Phase::LLVM)
-    return printModule();
+    return printModule(*module, options.output, options.elideWeights);
   if (failed(generateCode()))
     return failure();
   return writeReport();

@@ -1,4 +1,4 @@
-//===- Diagnostics.cpp - Messages of a compile -----------------------------===//
+//===- Diagnostics.cpp - Messages of a compile ----------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -67,8 +67,8 @@ void pquant::printDiagnostic(Diagnostic &diagnostic, StringRef input) {
 namespace {
 struct RemarkPrinter : mlir::remark::detail::MLIRRemarkStreamerBase {
   explicit RemarkPrinter(StringRef input) : input(input) {}
-  void
-  streamOptimizationRemark(const mlir::remark::detail::Remark &remark) override {
+  void streamOptimizationRemark(
+      const mlir::remark::detail::Remark &remark) override {
     std::string message = (remark.getCategoryName() + ": ").str();
     for (const auto &argument : remark.getArgs())
       message += argument.val;

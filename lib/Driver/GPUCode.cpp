@@ -1,4 +1,4 @@
-//===- GPUCode.cpp - Kernels of a GPU as PTX -------------------------------===//
+//===- GPUCode.cpp - Kernels of a GPU as PTX ------------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -53,7 +53,7 @@ static FailureOr<std::string> assemble(StringRef assembler, StringRef chip,
   if (!program)
     return reportError("--ptxas: there is no program '" + assembler + "'");
   SmallString<128> files[3];
-  auto remove = llvm::make_scope_exit([&] {
+  llvm::scope_exit remove([&] {
     for (StringRef file : files)
       if (!file.empty())
         llvm::sys::fs::remove(file);
@@ -72,8 +72,8 @@ static FailureOr<std::string> assemble(StringRef assembler, StringRef chip,
   StringRef arguments[] = {*program, arch, "-O3", files[0], "-o", files[1]};
   std::optional<StringRef> redirects[] = {std::nullopt, StringRef(files[2]),
                                           StringRef(files[2])};
-  int status = llvm::sys::ExecuteAndWait(*program, arguments, std::nullopt,
-                                         redirects);
+  int status =
+      llvm::sys::ExecuteAndWait(*program, arguments, std::nullopt, redirects);
   auto output = llvm::MemoryBuffer::getFile(files[status ? 2 : 1]);
   std::string text = output ? (*output)->getBuffer().str() : "";
   if (status)
@@ -85,8 +85,8 @@ FailureOr<GPUCode> pquant::takeGPUCode(ModuleOp module, GPUAttr gpu,
                                        StringRef assembler) {
   GPUCode code;
   code.chip = gpu.getChip().str();
-  for (auto kernels : llvm::make_early_inc_range(
-           module.getOps<gpu::GPUModuleOp>())) {
+  for (auto kernels :
+       llvm::make_early_inc_range(module.getOps<gpu::GPUModuleOp>())) {
     for (Attribute name : kernels->getAttrOfType<ArrayAttr>("pquant.kernels"))
       code.kernels.push_back(cast<StringAttr>(name).str());
     FailureOr<std::string> ptx = compileToPTX(kernels, gpu);

@@ -18,7 +18,7 @@ namespace pquant {
 struct GPUCode {
   std::string chip;
   std::string ptx;
-  std::string image; ///< machine code for the chip; may be empty
+  std::string image;                ///< machine code for the chip; may be empty
   std::vector<std::string> kernels; ///< by number
 
   bool isEmpty() const { return ptx.empty(); }

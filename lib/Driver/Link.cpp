@@ -70,8 +70,7 @@ static FailureOr<std::string> findRuntime(const CompilerOptions &options,
 }
 
 LogicalResult pquant::checkLinking(const CompilerOptions &options) {
-  if (!options.sysroot.empty() &&
-      !llvm::sys::fs::is_directory(options.sysroot))
+  if (!options.sysroot.empty() && !llvm::sys::fs::is_directory(options.sysroot))
     return reportError("--sysroot expected a directory, but got '" +
                        options.sysroot + "'");
   bool isProgram = options.emit == Emit::Executable;

@@ -1,4 +1,4 @@
-//===- ModelInterface.cpp - Entry points, tensors and layers ---------------===//
+//===- ModelInterface.cpp - Entry points, tensors and layers --------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -86,8 +86,7 @@ LogicalResult ModelInterface::readEntries(ModuleOp module) {
                                "in" + Twine(i));
       if (failed(tensor))
         return failure();
-      (isa<MemRefType>(type) ? entry.states : entry.inputs)
-          .push_back(*tensor);
+      (isa<MemRefType>(type) ? entry.states : entry.inputs).push_back(*tensor);
     }
     for (auto [i, type] : llvm::enumerate(function.getResultTypes())) {
       auto tensor = readTensor(function, type, function.getResultAttrDict(i),

@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The entry points, tensors and linear layers of a model, read from the module
-// before they are lowered away, and the LLVM constants that describe them to the
-// runtime (pquant/Runtime/ModelDescriptor.h).
+// before they are lowered away, and the LLVM constants that describe them to
+// the runtime (pquant/Runtime/ModelDescriptor.h).
 //
 //===----------------------------------------------------------------------===//
 
@@ -75,8 +75,7 @@ struct TextAssets;
 /// module that holds the lowered functions.
 void emitModelDescriptor(llvm::Module &module, const ModelInterface &model,
                          TargetAttr target, const GPUCode &gpu,
-                         const WeightLocation &weights,
-                         const TextAssets &text,
+                         const WeightLocation &weights, const TextAssets &text,
                          StringRef prefix, StringRef producer);
 
 } // namespace pquant

@@ -1,4 +1,4 @@
-//===- OutputFile.cpp - Files that appear whole or not at all --------------===//
+//===- OutputFile.cpp - Files that appear whole or not at all -------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -23,8 +23,8 @@ LogicalResult pquant::reportError(const Twine &message) {
   return failure();
 }
 
-FailureOr<std::unique_ptr<OutputFile>>
-OutputFile::create(StringRef destination, StringRef suffix) {
+FailureOr<std::unique_ptr<OutputFile>> OutputFile::create(StringRef destination,
+                                                          StringRef suffix) {
   std::unique_ptr<OutputFile> file(new OutputFile());
   file->destination = destination.str();
   SmallString<128> path;
@@ -75,8 +75,7 @@ LogicalResult OutputFile::keep(bool executable) {
   unsigned mode = fs::all_read | fs::owner_write;
   if (executable)
     mode |= fs::all_exe;
-  fs::setPermissions(temporary,
-                     static_cast<fs::perms>(mode & ~fs::getUmask()));
+  fs::setPermissions(temporary, static_cast<fs::perms>(mode & ~fs::getUmask()));
   if (std::error_code error = fs::rename(temporary, destination))
     return reportError("cannot write '" + destination +
                        "': " + error.message());

@@ -27,8 +27,8 @@ class OutputFile {
 public:
   /// Fails, with a report that names the destination, when its directory does
   /// not take files.
-  static FailureOr<std::unique_ptr<OutputFile>>
-  create(StringRef destination, StringRef suffix = "");
+  static FailureOr<std::unique_ptr<OutputFile>> create(StringRef destination,
+                                                       StringRef suffix = "");
   /// Fails likewise, and when the destination is a directory; leaves nothing.
   static LogicalResult check(StringRef destination);
   ~OutputFile();

@@ -1,4 +1,4 @@
-//===- Report.cpp - What became of a model, as a page ----------------------===//
+//===- Report.cpp - What became of a model, as a page ---------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -190,8 +190,8 @@ void Report::writeSummary(raw_ostream &os) const {
   double all = std::max<int64_t>(weightBytes, 1);
   openTable(os, {"bits per weight", "MB", "share", ""});
   for (auto [bits, sum] : bytesByBits)
-    os << "<tr>" << number(bitsText(bits))
-       << number(megabytes(sum)) << bar(sum / all) << "</tr>\n";
+    os << "<tr>" << number(bitsText(bits)) << number(megabytes(sum))
+       << bar(sum / all) << "</tr>\n";
   os << "<tr><td>embeddings, norms, scales, tables</td>"
      << number(megabytes(weightBytes - bytes))
      << bar((weightBytes - bytes) / all) << "</tr>\n</table>\n";
@@ -206,8 +206,8 @@ void Report::writeLayers(raw_ostream &os) const {
     if (layer.matrices > 1)
       shape = llvm::formatv("{0} x {1}", layer.matrices, shape);
     os << "<tr>" << text(layer.name) << text(layer.kernel) << number(shape)
-       << number(bitsText(layer.bitsPerWeight))
-       << text(layer.layout) << number(megabytes(layer.bytes))
+       << number(bitsText(layer.bitsPerWeight)) << text(layer.layout)
+       << number(megabytes(layer.bytes))
        << bar(double(layer.bytes) / std::max<int64_t>(weightBytes, 1))
        << "</tr>\n";
   }
@@ -275,8 +275,8 @@ void Report::writeProfile(raw_ostream &os) const {
         continue;
       os << "<tr>" << text(byKind ? "(all)" : name) << text(kind)
          << number(Twine(entry->second.calls))
-         << number(
-                llvm::formatv("{0:f3}", entry->second.microseconds * 1e-3).str())
+         << number(llvm::formatv("{0:f3}", entry->second.microseconds * 1e-3)
+                       .str())
          << bar(std::min(entry->second.microseconds / runMicroseconds, 1.0))
          << "</tr>\n";
     }

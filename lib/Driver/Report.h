@@ -1,4 +1,4 @@
-//===- Report.h - What became of a model, as a page --------------*- C++ -*-===//
+//===- Report.h - What became of a model, as a page -------------*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

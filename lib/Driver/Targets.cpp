@@ -79,10 +79,11 @@ LogicalResult pquant::resolveTarget(CompilerOptions &options) {
   llvm::Triple triple(options.triple);
   if (findArchitecture(triple) && triple.isOSBinFormatELF())
     return success();
-  return reportError("target '" + options.target +
-                     "' is not supported; expected x86-64, aarch64, host, nvptx, "
-                     "nvptx:<chip> or an x86_64 or aarch64 triple of an ELF "
-                     "system");
+  return reportError(
+      "target '" + options.target +
+      "' is not supported; expected x86-64, aarch64, host, nvptx, "
+      "nvptx:<chip> or an x86_64 or aarch64 triple of an ELF "
+      "system");
 }
 
 /// Fails when the code generator does not know one of the features

@@ -1,5 +1,4 @@
-//===- Weights.cpp - The weight blob of an artifact
-//------------------------===//
+//===- Weights.cpp - The weight blob of an artifact -----------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Pipelines.cpp - The order of passes ---------------------------------===//
+//===- Pipelines.cpp - The order of passes --------------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -35,9 +35,9 @@ using namespace mlir;
 using namespace pquant;
 
 static constexpr std::pair<Phase, StringLiteral> phaseNames[] = {
-    {Phase::Import, "import"},   {Phase::Raised, "raised"},
-    {Phase::Packed, "packed"},   {Phase::Kernels, "kernels"},
-    {Phase::LLVM, "llvm"},       {Phase::Object, "object"}};
+    {Phase::Import, "import"}, {Phase::Raised, "raised"},
+    {Phase::Packed, "packed"}, {Phase::Kernels, "kernels"},
+    {Phase::LLVM, "llvm"},     {Phase::Object, "object"}};
 
 StringRef pquant::getPhaseName(Phase phase) {
   return phaseNames[static_cast<size_t>(phase)].second;

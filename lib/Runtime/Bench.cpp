@@ -142,7 +142,8 @@ private:
   bool warmUp(const BenchTest &test);
   bool takeProfile(BenchTest &test);
   bool takeTimes(BenchTest &test);
-  bool repeat(const BenchTest &test, int64_t tokens, Profile *profile = nullptr);
+  bool repeat(const BenchTest &test, int64_t tokens,
+              Profile *profile = nullptr);
   bool step(const int64_t *tokens, int64_t count, Profile *profile = nullptr);
   bool fail(const char *message) {
     error.append("%s", message);
@@ -253,8 +254,7 @@ bool Bench::takeTimes(BenchTest &test) {
     samples.rates[i] = double(test.tokens) / seconds;
     samples.seconds[i] = seconds / units;
     samples.roofs[i] = (roof + nextRoof) / 2;
-    samples.ratios[i] =
-        test.readBytes() * units / seconds / samples.roofs[i];
+    samples.ratios[i] = test.readBytes() * units / seconds / samples.roofs[i];
     samples.peaks[i] = (peak + nextPeak) / 2;
     samples.peakRatios[i] =
         peak > 0 ? test.int8Ops * units / seconds / samples.peaks[i] : 0;

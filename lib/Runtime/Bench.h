@@ -51,7 +51,7 @@ struct BenchTest {
   int threads;
 
   Spread tokensPerSecond;
-  double seconds; ///< median of a token's or a prompt's
+  double seconds;                 ///< median of a token's or a prompt's
   double weightBytes, cacheBytes; ///< that a token (a prompt) must read
   double int8Ops;                 ///< of a token (a prompt)
   Spread readRoof;                ///< bytes a second

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Opens a model, against the clock, and measures it. An executable does the same
-// when its first argument is --bench.
+// Opens a model, against the clock, and measures it. An executable does the
+// same when its first argument is --bench.
 //
 //===----------------------------------------------------------------------===//
 

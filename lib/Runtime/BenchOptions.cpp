@@ -60,8 +60,7 @@ static const option longOptions[] = {
 
 /// Reads a whole number of `least` to `most`; false with a message.
 static bool parseNumber(const BenchOptions &options, const char *flag,
-                        const char *text, long least, long most,
-                        long &value) {
+                        const char *text, long least, long most, long &value) {
   char *end;
   value = strtol(text, &end, 10);
   if (end != text && !*end && value >= least && value <= most)

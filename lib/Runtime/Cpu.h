@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // One implementation per architecture (CpuX86.cpp, CpuAArch64.cpp; CpuOther.cpp
-// knows no feature). Feature names are LLVM's, as the levels of a descriptor use them.
+// knows no feature). Feature names are LLVM's, as the levels of a descriptor
+// use them.
 //
 //===----------------------------------------------------------------------===//
 

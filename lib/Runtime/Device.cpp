@@ -57,8 +57,7 @@ PQuantStatus Device::loadKernels(const PQuantGPU &code) {
   if (!functions)
     return setError(PQUANT_OUT_OF_MEMORY, "out of memory");
   for (uint32_t i = 0; i < code.numKernels; ++i)
-    if ((result =
-             cuda->moduleFunction(&functions[i], module, code.kernels[i])))
+    if ((result = cuda->moduleFunction(&functions[i], module, code.kernels[i])))
       return fail(result, code.kernels[i]);
   return PQUANT_OK;
 }
@@ -90,8 +89,7 @@ PQuantStatus Device::start(const PQuantModelDescriptor &descriptor,
   PQuantStatus status = loadKernels(*descriptor.gpu);
   void *base = nullptr;
   if (status == PQUANT_OK && descriptor.weightBytes)
-    status =
-        allocatePersistent(descriptor.weightBytes, "the weights", &base);
+    status = allocatePersistent(descriptor.weightBytes, "the weights", &base);
   weightBase = reinterpret_cast<CudaPointer>(base);
   if (status != PQUANT_OK || !descriptor.weightBytes)
     return status;

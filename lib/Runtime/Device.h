@@ -42,7 +42,7 @@ public:
   /// Opens GPU `ordinal` for a model and uploads its weights; null, with the
   /// error set, when that fails.
   PQUANT_GPU_PART static Device *open(const PQuantModelDescriptor &descriptor,
-                      const void *weights, int ordinal);
+                                      const void *weights, int ordinal);
   PQUANT_GPU_PART void close();
 
   /// Makes the GPU current on this thread.
@@ -52,12 +52,14 @@ public:
   PQUANT_GPU_PART void *allocate(uint64_t bytes);
   PQUANT_GPU_PART void free(void *pointer);
   /// Memory that outlives runs.
-  PQUANT_GPU_PART PQuantStatus allocatePersistent(uint64_t bytes, const char *purpose,
-                                  void **result);
+  PQUANT_GPU_PART PQuantStatus allocatePersistent(uint64_t bytes,
+                                                  const char *purpose,
+                                                  void **result);
   PQUANT_GPU_PART void freePersistent(void *pointer);
 
   PQUANT_GPU_PART PQuantStatus copy(void *to, const void *from, uint64_t bytes);
-  PQUANT_GPU_PART PQuantStatus launch(const Launch &launch, const int64_t *arguments);
+  PQUANT_GPU_PART PQuantStatus launch(const Launch &launch,
+                                      const int64_t *arguments);
   /// Waits for all work and takes back the memory that the run has left.
   PQUANT_GPU_PART PQuantStatus endRun();
 

@@ -101,8 +101,8 @@ bool Equality::runSession(bool atOnce, int numThreads, Logits &logits) {
   bool good = true;
   for (int64_t i = 0; good && i < kTokens; i += step)
     good = pquant_session_run(session, tokens + i, step, &result) == PQUANT_OK;
-  good = good && pquant_session_run(session, tokens + kTokens, 1, &result) ==
-                     PQUANT_OK;
+  good = good &&
+         pquant_session_run(session, tokens + kTokens, 1, &result) == PQUANT_OK;
   good = good ? logits.copy(*result, error) : fail();
   pquant_free_session(session);
   return good;

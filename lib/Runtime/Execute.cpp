@@ -368,9 +368,8 @@ static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
       status = ended;
   }
   for (int32_t i = 0; status == PQUANT_OK && i < entry.numOutputs; ++i)
-    status =
-        keepOutput(run, entry.outputs[i], call.memrefs[call.numArgs + i],
-                   results, results.tensors[i]);
+    status = keepOutput(run, entry.outputs[i], call.memrefs[call.numArgs + i],
+                        results, results.tensors[i]);
   model.pool->recycleAll(run.live);
   model.pool->endRun();
   return status;

@@ -71,7 +71,7 @@ struct Node {
 
   Node(const Launch &launch, int64_t *words, CudaHandle function)
       : parameters{}, bytes(size_t(launch.numWords) * sizeof(int64_t)),
-        extra{reinterpret_cast<void *>(1), words, // the arguments' memory
+        extra{reinterpret_cast<void *>(1), words,  // the arguments' memory
               reinterpret_cast<void *>(2), &bytes, // and their size
               nullptr} {
     parameters.function = function;
@@ -94,10 +94,9 @@ CudaResult LaunchGraphs::launchEach(const Cuda &cuda, CudaHandle stream,
     const Launch &launch = pending.launches[i];
     Node node(launch, words, functions[launch.kernel]);
     const CudaKernelNode &p = node.parameters;
-    if (CudaResult result =
-            cuda.launch(p.function, p.gridX, p.gridY, p.gridZ, p.blockX,
-                        p.blockY, p.blockZ, p.sharedBytes, stream, nullptr,
-                        p.extra))
+    if (CudaResult result = cuda.launch(
+            p.function, p.gridX, p.gridY, p.gridZ, p.blockX, p.blockY, p.blockZ,
+            p.sharedBytes, stream, nullptr, p.extra))
       return result;
     words += launch.numWords;
   }
@@ -163,8 +162,8 @@ CudaResult LaunchGraphs::update(const Cuda &cuda, Entry &entry,
     if (memcmp(&launch, &entry.list.launches[i], sizeof launch) ||
         memcmp(before, now, bytes)) {
       Node node(launch, now, functions[launch.kernel]);
-      if (CudaResult result = cuda.graphSetKernel(entry.exec, entry.nodes[i],
-                                                  &node.parameters))
+      if (CudaResult result =
+              cuda.graphSetKernel(entry.exec, entry.nodes[i], &node.parameters))
         return result;
       entry.list.launches[i] = launch;
       memcpy(before, now, bytes);

@@ -22,13 +22,13 @@ struct PQuantModel {
   pquant::EnterFn enter;
   void *library;                 ///< what dlopen gave, or null
   void (*unload)(void *library); ///< dlclose, or null
-  const void *weights; ///< null until their file is mapped
-  void *mapping;       ///< of the weight file, or null
+  const void *weights;           ///< null until their file is mapped
+  void *mapping;                 ///< of the weight file, or null
   uint64_t mappedBytes;
   int32_t level;
   int32_t threads;
-  pquant::Device *device; ///< of a model for GPUs, once one is open
-  int32_t deviceNumber;   ///< the GPU to open
+  pquant::Device *device;  ///< of a model for GPUs, once one is open
+  int32_t deviceNumber;    ///< the GPU to open
   pquant::ProbeSink *sink; ///< of runs that are profiled, else null
 };
 

@@ -28,7 +28,7 @@ struct Options {
   const char *symbol = nullptr;
   const char *weights = nullptr;
   const char *device = nullptr; ///< null: the model's default
-  double threads = 0; ///< 0: the runtime's default
+  double threads = 0;           ///< 0: the runtime's default
   bool info = false;
   bool selfTest = false;
   bool verifyWeights = false;
@@ -39,7 +39,7 @@ struct Options {
   const char *expect = nullptr;
   const char *entry = nullptr;
   double tolerance = 5e-3;
-  double repeat = 0; ///< 0: run once, without timing
+  double repeat = 0;             ///< 0: run once, without timing
   const char *profile = nullptr; ///< where to write a trace
 
   // Ask what the model is worth.

@@ -7,8 +7,8 @@
 //
 // As `python -m pquant.eval`: every token but the first is predicted once, in
 // windows side by side. A model of tokens to logits gives those of a window at
-// once; one with a cache gives them token by token, by 'decode', since 'prefill'
-// computes the last ones only.
+// once; one with a cache gives them token by token, by 'decode', since
+// 'prefill' computes the last ones only.
 //
 //===----------------------------------------------------------------------===//
 
@@ -121,8 +121,7 @@ bool Evaluation::addAtOnce(const int64_t *ids, int64_t count, Text &error) {
 }
 
 bool Evaluation::addStepwise(const int64_t *ids, int64_t count, Text &error) {
-  if (!session &&
-      pquant_create_session(model, window, &session) != PQUANT_OK)
+  if (!session && pquant_create_session(model, window, &session) != PQUANT_OK)
     return failRun(error);
   if (pquant_session_rewind(session, 0) != PQUANT_OK)
     return failRun(error);
@@ -164,9 +163,8 @@ bool pquant::printPerplexity(const Options &options, PQuantModel *model,
       return false;
   }
   double loss = evaluation.nats / double(predicted);
-  printf("perplexity: %.6f (loss %.6f, %" PRId64 " tokens in windows of %" PRId64
-         ", entry point '%s')\n",
-         std::exp(loss), loss, tokens.count, longest,
-         evaluation.entryName());
+  printf("perplexity: %.6f (loss %.6f, %" PRId64
+         " tokens in windows of %" PRId64 ", entry point '%s')\n",
+         std::exp(loss), loss, tokens.count, longest, evaluation.entryName());
   return true;
 }

@@ -40,8 +40,7 @@ void Profile::attach(PQuantModel *model) { model->sink = this; }
 void Profile::detach(PQuantModel *model) { model->sink = nullptr; }
 
 void Profile::beginSection(const char *name) {
-  void *grown =
-      realloc(sections, (size_t(numSections) + 1) * sizeof(Section));
+  void *grown = realloc(sections, (size_t(numSections) + 1) * sizeof(Section));
   if (!grown) {
     incomplete = true;
     return;
@@ -55,8 +54,8 @@ void Profile::beginSection(const char *name) {
 Profile::Event *Profile::append() {
   if (numEvents == capacity) {
     int wanted = capacity ? capacity * 2 : 4096;
-    void *grown = wanted > 0 ? realloc(events, size_t(wanted) * sizeof(Event))
-                             : nullptr;
+    void *grown =
+        wanted > 0 ? realloc(events, size_t(wanted) * sizeof(Event)) : nullptr;
     if (!grown) {
       incomplete = true;
       return nullptr;
@@ -256,8 +255,8 @@ static void printLine(const char *kind, const char *name, const Work &work,
 
 void pquant::printWork(const WorkTable &table, double readRoof) {
   constexpr int kMostPieces = 24;
-  printf("  %-14s %8s %9s %6s %8s %7s %7s %8s\n", "kind", "calls", "ms",
-         "time", "MB", "GB/s", "of roof", "Gop/s");
+  printf("  %-14s %8s %9s %6s %8s %7s %7s %8s\n", "kind", "calls", "ms", "time",
+         "MB", "GB/s", "of roof", "Gop/s");
   for (int i = 0; i < table.numKinds; ++i)
     printLine(table.kinds[i].kind, "", table.kinds[i], table, readRoof);
   Work rest;

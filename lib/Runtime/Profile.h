@@ -41,8 +41,8 @@ struct WorkTable {
 
   Work *pieces = nullptr, *kinds = nullptr;
   int numPieces = 0, numKinds = 0;
-  Work total;            ///< of all pieces
-  int64_t runs = 0;      ///< calls of an entry point
+  Work total;              ///< of all pieces
+  int64_t runs = 0;        ///< calls of an entry point
   int64_t nanoseconds = 0; ///< of those runs
 };
 
@@ -62,8 +62,8 @@ public:
 
   /// Adds up the last section; false when out of memory.
   bool summarize(WorkTable &table) const;
-  /// Ends a file with all events in Chrome's trace format, which Perfetto reads;
-  /// false with an error.
+  /// Ends a file with all events in Chrome's trace format, which Perfetto
+  /// reads; false with an error.
   bool writeTrace(OutputText &out, Text &error) const;
   /// Something was not recorded, for want of memory.
   bool isIncomplete() const { return incomplete; }

@@ -161,9 +161,15 @@ static void taskParallelFor(RunHooks *self, PQuantParallelBody body, void *args,
 }
 
 Task::Task(Run &run, bool parallel)
-    : RunHooks{taskAllocate, taskFree, taskParallelFor, taskFail,
-               run.sink && !parallel ? taskProbe : nullptr, taskGpuAllocate,
-               taskGpuFree, taskGpuCopy, taskGpuLaunch},
+    : RunHooks{taskAllocate,
+               taskFree,
+               taskParallelFor,
+               taskFail,
+               run.sink && !parallel ? taskProbe : nullptr,
+               taskGpuAllocate,
+               taskGpuFree,
+               taskGpuCopy,
+               taskGpuLaunch},
       run(run), parallel(parallel) {}
 
 PQuantStatus pquant::execute(Run &run, void (*body)(void *), void *context) {

@@ -65,8 +65,8 @@ class Device;
 /// What all threads of one run share.
 struct Run {
   Run(Pool *pool, EnterFn enter, int threads, ProbeSink *sink, Device *device)
-      : pool(pool), enter(enter), threads(threads), sink(sink),
-        device(device) {}
+      : pool(pool), enter(enter), threads(threads), sink(sink), device(device) {
+  }
 
   Pool *pool;
   EnterFn enter; ///< pquant_rt_enter of the generated code's runtime copy

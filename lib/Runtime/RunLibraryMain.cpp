@@ -35,10 +35,9 @@ int pquant_run_library_main(int argc, char **argv) {
 }
 
 int pquant_bench_library_main(int argc, char **argv) {
-  return benchMain(argc, argv, /*takesLibrary=*/true, nullptr,
-                   [](void *, const BenchOptions &options,
-                      PQuantModel **model) {
-                     return pquant_open_library(options.library,
-                                                options.symbol, model);
-                   });
+  return benchMain(
+      argc, argv, /*takesLibrary=*/true, nullptr,
+      [](void *, const BenchOptions &options, PQuantModel **model) {
+        return pquant_open_library(options.library, options.symbol, model);
+      });
 }

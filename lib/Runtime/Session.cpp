@@ -33,7 +33,7 @@ struct PQuantSession {
   PQuantMemRef *states; ///< of `decode`; `prefill` has the same
   void *memory;         ///< what the states describe
   PQuantResults *results;
-  uint64_t bytes;       ///< of that memory
+  uint64_t bytes; ///< of that memory
   int64_t capacity, position;
 };
 

@@ -131,8 +131,8 @@ static bool convert(const unsigned char *data, int32_t dtype, int64_t count,
   return true;
 }
 
-static bool parseTokens(const char *path, const Bytes &bytes,
-                        TokenList &tokens, Text &reason) {
+static bool parseTokens(const char *path, const Bytes &bytes, TokenList &tokens,
+                        Text &reason) {
   if (endsWith(path, ".npy")) {
     NpyHeader header;
     const unsigned char *data;

@@ -1,4 +1,4 @@
-//===- NodeName.cpp - What an operation is called --------------------------===//
+//===- NodeName.cpp - What an operation is called -------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

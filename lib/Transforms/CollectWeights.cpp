@@ -1,4 +1,4 @@
-//===- CollectWeights.cpp - Constants into one weight blob -----------------===//
+//===- CollectWeights.cpp - Constants into one weight blob ----------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -27,7 +27,8 @@ using namespace mlir;
 using namespace pquant;
 
 namespace {
-struct CollectWeightsPass : pquant::impl::CollectWeightsPassBase<CollectWeightsPass> {
+struct CollectWeightsPass
+    : pquant::impl::CollectWeightsPassBase<CollectWeightsPass> {
   using CollectWeightsPassBase::CollectWeightsPassBase;
   void runOnOperation() override;
 };
@@ -76,8 +77,8 @@ void CollectWeightsPass::runOnOperation() {
     std::optional<int64_t> bytes = blobBytes(global);
     // A resource goes to the blob whatever its size: LLVM constants are made of
     // inline elements only.
-    if (!bytes || (*bytes < minBytes && !isa<DenseResourceElementsAttr>(
-                                             *global.getInitialValue())))
+    if (!bytes || (*bytes < minBytes &&
+                   !isa<DenseResourceElementsAttr>(*global.getInitialValue())))
       continue;
     global->setAttr("pquant.offset",
                     IntegerAttr::get(IntegerType::get(context, 64), end));

@@ -1,4 +1,4 @@
-//===- FuseElementwise.cpp - Fewer passes over memory ----------------------===//
+//===- FuseElementwise.cpp - Fewer passes over memory ---------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- InsertProbes.cpp - Mark where work begins and ends ------------------===//
+//===- InsertProbes.cpp - Mark where work begins and ends -----------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -29,8 +29,7 @@ using namespace mlir;
 using namespace pquant;
 
 namespace {
-struct InsertProbesPass
-    : pquant::impl::InsertProbesPassBase<InsertProbesPass> {
+struct InsertProbesPass : pquant::impl::InsertProbesPassBase<InsertProbesPass> {
   void runOnOperation() override;
 };
 
@@ -102,8 +101,8 @@ static Value getRows(OpBuilder &builder, Operation *op) {
   if (auto loop = dyn_cast<pqk::ParallelOp>(op))
     return loop.getCount();
   if (auto attention = dyn_cast<pqk::AttentionOp>(op))
-    return builder.createOrFold<memref::DimOp>(op->getLoc(),
-                                               attention.getKey(), 2);
+    return builder.createOrFold<memref::DimOp>(op->getLoc(), attention.getKey(),
+                                               2);
   Value output = cast<DestinationStyleOpInterface>(op).getDpsInits().front();
   return builder.createOrFold<memref::DimOp>(op->getLoc(), output, 0);
 }

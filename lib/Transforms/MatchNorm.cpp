@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// y = (x * r) * w, r = 1 / sqrt(sum(x * x) / K + eps), the factors in any order;
-// x * x also as x to the power of 2, 1 / sqrt also as rsqrt or a power.
+// y = (x * r) * w, r = 1 / sqrt(sum(x * x) / K + eps), the factors in any
+// order; x * x also as x to the power of 2, 1 / sqrt also as rsqrt or a power.
 //
 //===----------------------------------------------------------------------===//
 

@@ -49,7 +49,8 @@ std::string pquant::getWeightName(Value tensor) {
 //===----------------------------------------------------------------------===//
 
 std::optional<SmallVector<int64_t>>
-pquant::getMatrixStrides(const TensorExpr &expr, int64_t rows, int64_t columns) {
+pquant::getMatrixStrides(const TensorExpr &expr, int64_t rows,
+                         int64_t columns) {
   auto type = cast<RankedTensorType>(expr.value.getType());
   if (!type.hasStaticShape() || type.getNumElements() != rows * columns)
     return std::nullopt;
@@ -78,8 +79,8 @@ static AsmResourceBlob packPlane(ArrayRef<char> values, int threshold) {
   return blob;
 }
 
-void pquant::storeIntegers(AsmResourceBlob integers, int64_t zeros,
-                           bool isBits, WeightMatch &match) {
+void pquant::storeIntegers(AsmResourceBlob integers, int64_t zeros, bool isBits,
+                           WeightMatch &match) {
   if (!isBits) {
     match.values = std::move(integers);
     return;

@@ -20,8 +20,8 @@
 #include "mlir/IR/Remarks.h"
 #include "pquant/Layout/B16x256.h"
 #include "pquant/Layout/D16.h"
-#include "pquant/Layout/I1x16x8.h"
 #include "pquant/Layout/F32x16.h"
+#include "pquant/Layout/I1x16x8.h"
 #include "pquant/Layout/I8x16x4.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Support/TensorBuilders.h"
@@ -236,14 +236,14 @@ private:
     bool fixed = !chooser;
     LayoutKind kind;
     if (element.isInteger(1))
-      kind = fixed ? LayoutKind::D16
-                   : chooser.chooseBinaryLayout(rows, columns);
+      kind =
+          fixed ? LayoutKind::D16 : chooser.chooseBinaryLayout(rows, columns);
     else if (element.isInteger(8))
-      kind = fixed ? LayoutKind::I8x16x4
-                   : chooser.chooseInt8Layout(rows, columns);
+      kind =
+          fixed ? LayoutKind::I8x16x4 : chooser.chooseInt8Layout(rows, columns);
     else
-      kind = fixed ? LayoutKind::F32x16
-                   : chooser.chooseFloatLayout(rows, columns);
+      kind =
+          fixed ? LayoutKind::F32x16 : chooser.chooseFloatLayout(rows, columns);
     return LayoutAttr::get(&getContext(), kind);
   }
 

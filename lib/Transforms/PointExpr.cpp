@@ -8,8 +8,8 @@
 // Looking through views and bodies, and what is known of sizes. Integers and
 // conditions: PointExprIntegers.cpp.
 //
-// Where dimensions are merged and split again, as (b * H + h) floordiv H, affine
-// simplification alone does not know that h < H; `divide` does.
+// Where dimensions are merged and split again, as (b * H + h) floordiv H,
+// affine simplification alone does not know that h < H; `divide` does.
 //
 //===----------------------------------------------------------------------===//
 
@@ -114,10 +114,10 @@ bool PointSpace::isNonNegative(AffineExpr expr) const {
     auto step = dyn_cast<AffineConstantExpr>(slope);
     if (!step)
       return false;
-    expr = step.getValue() < 0
-               ? last
-               : simplify(expr.replace(dim(i),
-                                       getAffineConstantExpr(0, context)));
+    expr =
+        step.getValue() < 0
+            ? last
+            : simplify(expr.replace(dim(i), getAffineConstantExpr(0, context)));
   }
   // What is left is linear in sizes, which are at least 1 if they are those of
   // the space, and 0 otherwise.
@@ -144,8 +144,7 @@ std::optional<int64_t> PointSpace::getStaticSize(AffineExpr atom) const {
     return size ? std::optional(size.getValue()) : std::nullopt;
   }
   auto binary = dyn_cast<AffineBinaryOpExpr>(atom);
-  auto right =
-      binary ? dyn_cast<AffineConstantExpr>(binary.getRHS()) : nullptr;
+  auto right = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS()) : nullptr;
   if (!right || right.getValue() <= 0)
     return std::nullopt;
   if (binary.getKind() == AffineExprKind::Mod)
@@ -205,8 +204,8 @@ PointSpace::divide(AffineExpr expr, int64_t divisor) const {
 // Views
 //===----------------------------------------------------------------------===//
 
-std::optional<PointExpr>
-PointSpace::throughExpand(tensor::ExpandShapeOp op, ArrayRef<AffineExpr> at) {
+std::optional<PointExpr> PointSpace::throughExpand(tensor::ExpandShapeOp op,
+                                                   ArrayRef<AffineExpr> at) {
   PointExpr source{op.getSrc(), {}};
   ArrayRef<int64_t> shape = op.getResultType().getShape();
   for (const ReassociationIndices &group : op.getReassociationIndices()) {
@@ -225,9 +224,8 @@ PointSpace::throughExpand(tensor::ExpandShapeOp op, ArrayRef<AffineExpr> at) {
   return source;
 }
 
-std::optional<PointExpr>
-PointSpace::throughCollapse(tensor::CollapseShapeOp op,
-                            ArrayRef<AffineExpr> at) {
+std::optional<PointExpr> PointSpace::throughCollapse(tensor::CollapseShapeOp op,
+                                                     ArrayRef<AffineExpr> at) {
   PointExpr source{op.getSrc(), {}};
   ArrayRef<int64_t> shape = op.getSrcType().getShape();
   source.at.assign(shape.size(), getAffineConstantExpr(0, context));
@@ -254,8 +252,8 @@ PointSpace::throughCollapse(tensor::CollapseShapeOp op,
   return source;
 }
 
-std::optional<PointExpr>
-PointSpace::throughSlice(tensor::ExtractSliceOp op, ArrayRef<AffineExpr> at) {
+std::optional<PointExpr> PointSpace::throughSlice(tensor::ExtractSliceOp op,
+                                                  ArrayRef<AffineExpr> at) {
   PointExpr source{op.getSource(), {}};
   llvm::SmallBitVector dropped = op.getDroppedDims();
   unsigned next = 0;
@@ -312,8 +310,8 @@ std::optional<PointExpr> PointSpace::throughGeneric(linalg::GenericOp op,
   return scalar;
 }
 
-std::optional<PointExpr>
-PointSpace::throughArgument(BlockArgument arg, ArrayRef<AffineExpr> at) {
+std::optional<PointExpr> PointSpace::throughArgument(BlockArgument arg,
+                                                     ArrayRef<AffineExpr> at) {
   auto op = dyn_cast<linalg::GenericOp>(arg.getOwner()->getParentOp());
   if (!op || static_cast<int64_t>(arg.getArgNumber()) >= op.getNumDpsInputs())
     return std::nullopt;
@@ -326,12 +324,11 @@ PointSpace::throughArgument(BlockArgument arg, ArrayRef<AffineExpr> at) {
   return source;
 }
 
-std::optional<PointExpr>
-PointSpace::throughExtract(tensor::ExtractOp op, ArrayRef<AffineExpr> at) {
+std::optional<PointExpr> PointSpace::throughExtract(tensor::ExtractOp op,
+                                                    ArrayRef<AffineExpr> at) {
   PointExpr source{op.getTensor(), {}};
   for (Value index : op.getIndices()) {
-    std::optional<AffineExpr> expr =
-        asIndex({index, llvm::to_vector<4>(at)});
+    std::optional<AffineExpr> expr = asIndex({index, llvm::to_vector<4>(at)});
     if (!expr)
       return std::nullopt;
     source.at.push_back(*expr);
@@ -341,9 +338,8 @@ PointSpace::throughExtract(tensor::ExtractOp op, ArrayRef<AffineExpr> at) {
 
 std::optional<PointExpr> PointSpace::lookThrough(const PointExpr &expr) {
   if (auto arg = dyn_cast<BlockArgument>(expr.value))
-    return isa<RankedTensorType>(arg.getType())
-               ? std::nullopt
-               : throughArgument(arg, expr.at);
+    return isa<RankedTensorType>(arg.getType()) ? std::nullopt
+                                                : throughArgument(arg, expr.at);
   Operation *op = expr.value.getDefiningOp();
   if (auto cast = dyn_cast<tensor::CastOp>(op))
     return PointExpr{cast.getSource(), expr.at};

@@ -44,8 +44,9 @@ static std::optional<AffineExpr> getAffineTable(Operation *op,
       table.getElementType().isInteger(1) || table.getNumElements() == 0)
     return std::nullopt;
   ArrayRef<int64_t> shape = table.getType().getShape();
-  SmallVector<int64_t> values = llvm::map_to_vector(
-      table.getValues<APInt>(), [](const APInt &v) { return v.getSExtValue(); });
+  SmallVector<int64_t> values =
+      llvm::map_to_vector(table.getValues<APInt>(),
+                          [](const APInt &v) { return v.getSExtValue(); });
   // The slope along each dimension, from its first two elements.
   SmallVector<int64_t> slopes(shape.size(), 0), strides(shape.size(), 1);
   for (int64_t d = shape.size() - 1; d >= 0; --d) {
@@ -187,8 +188,8 @@ std::optional<AffineExpr> PointSpace::asIndexOfOp(Operation *op,
     return *left + *right;
   if (isa<arith::SubIOp>(op))
     return *left - *right;
-  if (isa<arith::MulIOp>(op) && (left->isSymbolicOrConstant() ||
-                                 right->isSymbolicOrConstant()) &&
+  if (isa<arith::MulIOp>(op) &&
+      (left->isSymbolicOrConstant() || right->isSymbolicOrConstant()) &&
       (isa<AffineConstantExpr>(*left) || isa<AffineConstantExpr>(*right)))
     return *left * *right;
   bool isMin = isa<arith::MinSIOp>(op);
@@ -244,9 +245,9 @@ std::optional<AffineExpr> PointSpace::asIndex(const PointExpr &expr) {
 // Conditions
 //===----------------------------------------------------------------------===//
 
-LogicalResult
-PointSpace::getComparison(arith::CmpIOp op, ArrayRef<AffineExpr> at,
-                          bool negate, SmallVectorImpl<AffineExpr> &result) {
+LogicalResult PointSpace::getComparison(arith::CmpIOp op,
+                                        ArrayRef<AffineExpr> at, bool negate,
+                                        SmallVectorImpl<AffineExpr> &result) {
   std::optional<AffineExpr> left =
       asIndex({op.getLhs(), llvm::to_vector<4>(at)});
   std::optional<AffineExpr> right =
@@ -285,9 +286,8 @@ PointSpace::getComparison(arith::CmpIOp op, ArrayRef<AffineExpr> at,
   return success();
 }
 
-LogicalResult
-PointSpace::getConditions(const PointExpr &condition, bool negate,
-                          SmallVectorImpl<AffineExpr> &result) {
+LogicalResult PointSpace::getConditions(const PointExpr &condition, bool negate,
+                                        SmallVectorImpl<AffineExpr> &result) {
   PointExpr root = normalized(condition);
   Operation *op = root.value.getDefiningOp();
   if (!op)

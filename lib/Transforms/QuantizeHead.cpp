@@ -215,9 +215,10 @@ void QuantizeHeadPass::runOnOperation() {
     op->erase();
   }
   if (weights.empty()) {
-    emitError(getOperation().getLoc(), "no head to quantise: expected an output that is "
-                             "the result of a float linear with constant "
-                             "weights");
+    emitError(getOperation().getLoc(),
+              "no head to quantise: expected an output that is "
+              "the result of a float linear with constant "
+              "weights");
     return signalPassFailure();
   }
   releaseDeadConstants(getOperation(), weights);

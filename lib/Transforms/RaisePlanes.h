@@ -1,4 +1,4 @@
-//===- RaisePlanes.h - Sums of 1-bit linears ---------------------*- C++ -*-==//
+//===- RaisePlanes.h - Sums of 1-bit linears --------------------*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

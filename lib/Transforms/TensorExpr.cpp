@@ -244,7 +244,8 @@ bool pquant::isSameExpr(const TensorExpr &a, const TensorExpr &b) {
 /// A reduction by `Combiner` that starts from a number which `isStart` accepts.
 template <typename Combiner>
 static std::optional<TensorExpr>
-matchReduction(const TensorExpr &expr, llvm::function_ref<bool(double)> isStart) {
+matchReduction(const TensorExpr &expr,
+               llvm::function_ref<bool(double)> isStart) {
   TensorExpr root = expr.normalized();
   auto op = root.value.getDefiningOp<linalg::GenericOp>();
   if (!op || op.getNumDpsInputs() != 1 || op.getNumResults() != 1 ||
@@ -281,6 +282,6 @@ std::optional<TensorExpr> pquant::matchMaxReduction(const TensorExpr &expr) {
 }
 
 std::optional<TensorExpr> pquant::matchSumReduction(const TensorExpr &expr) {
-  return matchReduction<arith::AddFOp>(
-      expr, [](double start) { return start == 0; });
+  return matchReduction<arith::AddFOp>(expr,
+                                       [](double start) { return start == 0; });
 }

@@ -7,4 +7,6 @@
 
 #include "pquant/Runtime/RunMain.h"
 
-int main(int argc, char **argv) { return pquant_bench_library_main(argc, argv); }
+int main(int argc, char **argv) {
+  return pquant_bench_library_main(argc, argv);
+}

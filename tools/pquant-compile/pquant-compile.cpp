@@ -1,4 +1,4 @@
-//===- pquant-compile.cpp - The compiler -----------------------------------===//
+//===- pquant-compile.cpp - The compiler ----------------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -46,8 +46,8 @@ struct GPUBlock {
   ValueRange shared; ///< the block's memory
 };
 
-/// A launch of grid[0] x grid[1] blocks (1 where not given) of `threads` threads
-/// in a row.
+/// A launch of grid[0] x grid[1] blocks (1 where not given) of `threads`
+/// threads in a row.
 void buildLaunch(OpBuilder &builder, Location loc, ArrayRef<Value> grid,
                  int64_t threads, ArrayRef<Type> shared,
                  function_ref<void(KernelBuilder &, const GPUBlock &)> body);

@@ -35,22 +35,22 @@ struct CompilerOptions {
   std::string output;
   Emit emit = Emit::Library;
   Phase compileTo = Phase::Object; ///< the phase printed by Emit::MLIR
-  std::string target = "x86-64"; ///< x86-64, aarch64, host, or a triple
-  std::string triple;    ///< LLVM's, which `target` stands for
+  std::string target = "x86-64";   ///< x86-64, aarch64, host, or a triple
+  std::string triple;              ///< LLVM's, which `target` stands for
   std::string onlyLevel; ///< one instruction-set level; all when empty
   std::string features;  ///< added to every level: "+lse,-crc"
   std::string symbolPrefix = "pquant";
   std::string gpu;       ///< a chip; empty for CPUs
   std::string assembler; ///< a ptxas; empty for none
-  std::string linker;     ///< the C compiler driver that links; found when empty
-  std::string sysroot;    ///< given to the linker
+  std::string linker;    ///< the C compiler driver that links; found when empty
+  std::string sysroot;   ///< given to the linker
   std::string runtimeDirectory; ///< where libpquant_rt.a is
-  std::string report;        ///< an HTML file about the artifact
-  std::string reportProfile; ///< a profile to show in it
-  std::string weights;      ///< a file for the weights; inside when empty
-  std::string tokenizer;    ///< a SentencePiece model; none when empty
-  std::string chatTemplate; ///< a file or a built-in name; none when empty
-  bool addsBegin = false;   ///< texts start with the begin-of-sequence token
+  std::string report;           ///< an HTML file about the artifact
+  std::string reportProfile;    ///< a profile to show in it
+  std::string weights;          ///< a file for the weights; inside when empty
+  std::string tokenizer;        ///< a SentencePiece model; none when empty
+  std::string chatTemplate;     ///< a file or a built-in name; none when empty
+  bool addsBegin = false; ///< texts start with the begin-of-sequence token
   std::string dumpPhases; ///< a directory for the module of each phase
   std::string signZero = "error";
   /// Weights near the grid of a quantiser count as on it.

@@ -1,4 +1,4 @@
-//===- TensorBuilder.h - Writes upstream tensor IR for frontends -*- C++ -*-==//
+//===- TensorBuilder.h - Upstream tensor IR for frontends -------*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -31,9 +31,9 @@ constexpr size_t b16x256Bytes(size_t rows, size_t columns) {
 /// Byte offset of the word that holds element (row, column); the element is its
 /// bit column % 32.
 constexpr size_t b16x256WordOffset(size_t columns, size_t row, size_t column) {
-  size_t tile = row / b16x256Rows * (roundUp(columns, b16x256Columns) /
-                                     b16x256Columns) +
-                column / b16x256Columns;
+  size_t tile =
+      row / b16x256Rows * (roundUp(columns, b16x256Columns) / b16x256Columns) +
+      column / b16x256Columns;
   size_t lane = row % 8 * 4 + column / 32 % 4;
   size_t word = row / 8 % 2 + column / 128 % 2 * 2;
   return tile * b16x256TileBytes + (lane * 4 + word) * 4;

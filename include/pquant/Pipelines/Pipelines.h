@@ -48,12 +48,14 @@ struct RaisingOptions : mlir::PassPipelineOptions<RaisingOptions> {
       llvm::cl::init("error")};
   Option<bool> snapWeights{
       *this, "snap-weights",
-      llvm::cl::desc("Take weights within 0.001 steps of a quantiser's grid for "
-                     "the grid's"),
+      llvm::cl::desc(
+          "Take weights within 0.001 steps of a quantiser's grid for "
+          "the grid's"),
       llvm::cl::init(false)};
   Option<bool> requireQuantized{
       *this, "require-quantized",
-      llvm::cl::desc("Fail when a linear with quantiser arithmetic stays float"),
+      llvm::cl::desc(
+          "Fail when a linear with quantiser arithmetic stays float"),
       llvm::cl::init(false)};
 };
 
@@ -71,7 +73,8 @@ struct PackingOptions : mlir::PassPipelineOptions<PackingOptions> {
 };
 
 /// Import -> Raised.
-void buildRaisingPipeline(mlir::OpPassManager &pm, const RaisingOptions &options);
+void buildRaisingPipeline(mlir::OpPassManager &pm,
+                          const RaisingOptions &options);
 /// Raised -> Packed. Needs `pquant.target` on the module.
 void buildPackingPipeline(mlir::OpPassManager &pm,
                           const PackingOptions &options);

@@ -46,9 +46,9 @@ typedef enum PQuantDType {
 
 /// One input or output of an entry point.
 typedef struct PQuantTensorSpec {
-  const char *name;  ///< name in the model file
-  int32_t dtype;     ///< a PQuantDType
-  int32_t rank;      ///< 0 to PQUANT_MAX_RANK
+  const char *name; ///< name in the model file
+  int32_t dtype;    ///< a PQuantDType
+  int32_t rank;     ///< 0 to PQUANT_MAX_RANK
   /// `rank` sizes; -1 where the size is known at run time only.
   const int64_t *sizes;
   /// `rank` names of symbolic sizes, "" where the size is static or unnamed.
@@ -67,18 +67,18 @@ typedef struct PQuantMemRef {
 } PQuantMemRef;
 
 /// Runs one entry point on one instruction set. `weights` is the base of the
-/// weight blob; `args` holds pointers to one PQuantMemRef per input and then per
-/// state; `results` pointers to one PQuantMemRef per output, which the function
-/// fills. Result buffers belong to the caller: the runtime frees them with the
-/// results.
+/// weight blob; `args` holds pointers to one PQuantMemRef per input and then
+/// per state; `results` pointers to one PQuantMemRef per output, which the
+/// function fills. Result buffers belong to the caller: the runtime frees them
+/// with the results.
 typedef void (*PQuantEntryFn)(const void *weights, PQuantMemRef *const *args,
                               PQuantMemRef *const *results);
 
 /// An entry point: a function of the model. One with states continues a
 /// sequence (a session of Runtime.h): its inputs are the tokens and `position`,
-/// the number of tokens before them; its output is logits; a state is memory that
-/// it writes in place, with one size `capacity`, the positions that it has room
-/// for. Entry points of one model share states of the same name.
+/// the number of tokens before them; its output is logits; a state is memory
+/// that it writes in place, with one size `capacity`, the positions that it has
+/// room for. Entry points of one model share states of the same name.
 typedef struct PQuantEntry {
   const char *name;
   int32_t numInputs;
@@ -137,8 +137,8 @@ typedef struct PQuantLinearInfo {
 
 /// The kernels of a model whose tensors live on a GPU.
 typedef struct PQuantGPU {
-  const char *chip; ///< "sm_80": what they were compiled for
-  const char *ptx;  ///< their code, for the driver to compile
+  const char *chip;  ///< "sm_80": what they were compiled for
+  const char *ptx;   ///< their code, for the driver to compile
   const void *image; ///< machine code for this very chip, or null
   uint64_t imageBytes;
   const char *const *kernels; ///< their names, by number

@@ -120,12 +120,11 @@ PQUANT_API int32_t pquant_current_level(const PQuantModel *model);
 /// Chooses a level by name. PQUANT_UNSUPPORTED when this CPU lacks a feature.
 PQUANT_API PQuantStatus pquant_set_level(PQuantModel *model, const char *name);
 
-/// Chooses where a model runs, before it does: "cuda" or "cuda:<number>" for one
-/// that was compiled for a GPU (by default GPU 0), "cpu" for any other. The
+/// Chooses where a model runs, before it does: "cuda" or "cuda:<number>" for
+/// one that was compiled for a GPU (by default GPU 0), "cpu" for any other. The
 /// first run or session opens the GPU and uploads the weights;
 /// PQUANT_UNSUPPORTED when there is none.
-PQUANT_API PQuantStatus pquant_set_device(PQuantModel *model,
-                                          const char *name);
+PQUANT_API PQuantStatus pquant_set_device(PQuantModel *model, const char *name);
 
 /// The most memory for activations and results that the model's runs have had
 /// at one time, in bytes. Weights and sessions are apart from it.
@@ -170,9 +169,9 @@ PQUANT_API void pquant_free_results(PQuantResults *results);
 /// the model are used from one thread at a time.
 typedef struct PQuantSession PQuantSession;
 
-/// Creates an empty sequence with room for `capacity` tokens, at most as many as
-/// a static cache in the model's file has. Free it before the model is closed.
-/// PQUANT_UNSUPPORTED when the model has no such entry points.
+/// Creates an empty sequence with room for `capacity` tokens, at most as many
+/// as a static cache in the model's file has. Free it before the model is
+/// closed. PQUANT_UNSUPPORTED when the model has no such entry points.
 PQUANT_API PQuantStatus pquant_create_session(PQuantModel *model,
                                               int64_t capacity,
                                               PQuantSession **session);

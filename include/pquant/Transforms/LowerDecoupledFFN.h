@@ -1,5 +1,4 @@
-//===- LowerDecoupledFFN.h - FFNs to linears, factors folded -----*- C++
-//-*-===//
+//===- LowerDecoupledFFN.h - FFNs to linears, factors folded ----*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -11,16 +11,16 @@
 // index is an affine function of the coordinates of a space (batch, head,
 // query, key), so that all of that becomes arithmetic on indices.
 //
-// TensorExpr.h, where an index is a coordinate and nothing else, serves patterns
-// of elementwise arithmetic.
+// TensorExpr.h, where an index is a coordinate and nothing else, serves
+// patterns of elementwise arithmetic.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef PQUANT_TRANSFORMS_POINTEXPR_H
 #define PQUANT_TRANSFORMS_POINTEXPR_H
 
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "pquant/Support/LLVM.h"
 #include <optional>
@@ -96,10 +96,10 @@ private:
                                            ArrayRef<mlir::AffineExpr> at);
   std::optional<PointExpr> throughExtract(mlir::tensor::ExtractOp op,
                                           ArrayRef<mlir::AffineExpr> at);
+  std::optional<mlir::AffineExpr> asIndexOfOp(mlir::Operation *op,
+                                              ArrayRef<mlir::AffineExpr> at);
   std::optional<mlir::AffineExpr>
-  asIndexOfOp(mlir::Operation *op, ArrayRef<mlir::AffineExpr> at);
-  std::optional<mlir::AffineExpr> asIndexOfConcat(mlir::tensor::ConcatOp op,
-                                                  ArrayRef<mlir::AffineExpr> at);
+  asIndexOfConcat(mlir::tensor::ConcatOp op, ArrayRef<mlir::AffineExpr> at);
   LogicalResult getComparison(mlir::arith::CmpIOp op,
                               ArrayRef<mlir::AffineExpr> at, bool negate,
                               SmallVectorImpl<mlir::AffineExpr> &result);

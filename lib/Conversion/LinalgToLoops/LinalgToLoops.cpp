@@ -1,16 +1,16 @@
-//===- LinalgToLoops.cpp - linalg on buffers to (parallel) loops -----------===//
+//===- LinalgToLoops.cpp - linalg on buffers to (parallel) loops ----------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Input: linalg ops on memrefs. Output: loop nests whose innermost loop LLVM can
-// vectorise, inside pqk.parallel where there is enough work for threads.
+// Input: linalg ops on memrefs. Output: loop nests whose innermost loop LLVM
+// can vectorise, inside pqk.parallel where there is enough work for threads.
 //
-// A contraction whose right operand is contiguous in n runs m, k, n; every other
-// reduction keeps its order and its float additions may be reassociated, so
-// that they vectorise (see docs/Architecture.md).
+// A contraction whose right operand is contiguous in n runs m, k, n; every
+// other reduction keeps its order and its float additions may be reassociated,
+// so that they vectorise (see docs/Architecture.md).
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,7 +35,8 @@ using namespace mlir;
 using namespace pquant;
 
 namespace {
-struct LinalgToLoopsPass : pquant::impl::LinalgToLoopsPassBase<LinalgToLoopsPass> {
+struct LinalgToLoopsPass
+    : pquant::impl::LinalgToLoopsPassBase<LinalgToLoopsPass> {
   using LinalgToLoopsPassBase::LinalgToLoopsPassBase;
   void runOnOperation() override;
 };
@@ -162,13 +163,14 @@ static void shareOut(scf::ParallelOp op, int64_t grainWork) {
     OpBuilder inner = OpBuilder::atBlockBegin(last.getBody());
     cloneBody(inner);
   };
-  pqk::ParallelOp::create(
-      builder, loc, count, grain,
-      [&](OpBuilder &b, Location, Value begin, Value end) {
-        auto range = scf::ForOp::create(b, loc, begin, end, one);
-        OpBuilder body = OpBuilder::atBlockBegin(range.getBody());
-        buildBody(body, range.getInductionVar());
-      });
+  pqk::ParallelOp::create(builder, loc, count, grain,
+                          [&](OpBuilder &b, Location, Value begin, Value end) {
+                            auto range =
+                                scf::ForOp::create(b, loc, begin, end, one);
+                            OpBuilder body =
+                                OpBuilder::atBlockBegin(range.getBody());
+                            buildBody(body, range.getInductionVar());
+                          });
   op.erase();
 }
 

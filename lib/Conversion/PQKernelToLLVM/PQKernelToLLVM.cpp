@@ -6,11 +6,11 @@
 //===----------------------------------------------------------------------===//
 //
 // Input: functions on memrefs with pqk.parallel and pqk.probe, just before the
-// conversion to LLVM. Output: none left; regions are functions with the signature of
-// PQuantParallelBody (pquant/Runtime/ModelDescriptor.h). Values that cross the
-// border are converted as LLVMTypeConverter does by default, with casts that
-// the conversion to LLVM then folds away, so the region's own ops stay as they
-// are.
+// conversion to LLVM. Output: none left; regions are functions with the
+// signature of PQuantParallelBody (pquant/Runtime/ModelDescriptor.h). Values
+// that cross the border are converted as LLVMTypeConverter does by default,
+// with casts that the conversion to LLVM then folds away, so the region's own
+// ops stay as they are.
 //
 //===----------------------------------------------------------------------===//
 

@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Writes each PQuantProbe (pquant/Runtime/ModelDescriptor.h) once as a constant
-// struct: beginning and end, and the clones of all levels, share it, so that its
-// address tells which piece of work is meant.
+// struct: beginning and end, and the clones of all levels, share it, so that
+// its address tells which piece of work is meant.
 //
 //===----------------------------------------------------------------------===//
 
@@ -84,8 +84,9 @@ LLVM::GlobalOp ProbeTable::getProbe(pqk::ProbeOp op) {
   auto type = LLVM::LLVMStructType::getLiteral(
       b.getContext(), {pointer, pointer, i64, i64, i64, i64});
   b.clearInsertionPoint();
-  global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
-                                  LLVM::Linkage::Internal, "probe", Attribute());
+  global =
+      LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
+                             LLVM::Linkage::Internal, "probe", Attribute());
   symbols.insert(global);
   b.createBlock(&global.getInitializerRegion());
   Value value = LLVM::UndefOp::create(b, type);
@@ -105,14 +106,13 @@ void ProbeTable::lower(pqk::ProbeOp op) {
   LLVM::GlobalOp probe = getProbe(op);
   LLVM::LLVMFuncOp function = getRuntimeFunction();
   b.setInsertionPoint(op);
-  Value rows = UnrealizedConversionCastOp::create(b, b.getI64Type(),
-                                                  op.getRows())
-                   .getResult(0);
+  Value rows =
+      UnrealizedConversionCastOp::create(b, b.getI64Type(), op.getRows())
+          .getResult(0);
   Value end = LLVM::ConstantOp::create(b, b.getI32Type(),
                                        b.getI32IntegerAttr(op.getEnd()));
   LLVM::CallOp::create(
-      b, function,
-      ValueRange{LLVM::AddressOfOp::create(b, probe), rows, end});
+      b, function, ValueRange{LLVM::AddressOfOp::create(b, probe), rows, end});
   op.erase();
 }
 

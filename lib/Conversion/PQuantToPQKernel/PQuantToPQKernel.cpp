@@ -211,8 +211,7 @@ Value KernelBuilder::addPlanes(const QuantizedRows &rows,
     output = pqk::BinaryLinearOp::create(
                  rewriter, loc, TypeRange{output.getType()}, rows.values,
                  rows.scale, rows.sum, weight, weightScale, output,
-                 typeOf(plane).getDimSize(1), accumulate,
-                 layout)
+                 typeOf(plane).getDimSize(1), accumulate, layout)
                  ->getResult(0);
     accumulate = true;
   }

@@ -1,4 +1,4 @@
-//===- AliasClasses.cpp - Values that may be the same memory ---------------===//
+//===- AliasClasses.cpp - Values that may be the same memory --------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -66,7 +66,8 @@ void AliasClasses::joinLoops(Operation *op) {
   } else if (isa<scf::IfOp, scf::IndexSwitchOp>(op)) {
     for (Region &region : op->getRegions())
       if (!region.empty())
-        joinAll(op->getResults(), region.front().getTerminator()->getOperands());
+        joinAll(op->getResults(),
+                region.front().getTerminator()->getOperands());
   }
 }
 

@@ -1,4 +1,4 @@
-//===- ExpandTrigonometry.cpp - Sine and cosine without a library ----------===//
+//===- ExpandTrigonometry.cpp - Sine and cosine without a library ---------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -68,11 +68,11 @@ struct ExpandTurn : OpRewritePattern<OpTy> {
     Value rest = r.fma(minus, r.constant(kHalfPi), x);
     rest = r.fma(minus, r.constant(kHalfPiRest), rest);
     Value square = b.mul(rest, rest);
-    Value sine = b.mul(rest, r.polynomial(square, {1.0, -1.0 / 6, 1.0 / 120,
-                                                   -1.0 / 5040, 1.0 / 362880,
-                                                   -1.0 / 39916800}));
-    Value cosine = r.polynomial(square, {1.0, -0.5, 1.0 / 24, -1.0 / 720,
-                                         1.0 / 40320, -1.0 / 3628800});
+    Value sine =
+        b.mul(rest, r.polynomial(square, {1.0, -1.0 / 6, 1.0 / 120, -1.0 / 5040,
+                                          1.0 / 362880, -1.0 / 39916800}));
+    Value cosine = r.polynomial(
+        square, {1.0, -0.5, 1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800});
     // The quarter turn, 0 to 3, in floats: NaN compares as none of them.
     Value ahead = b.add(turns, r.constant(quarters));
     Value whole = math::FloorOp::create(b, b.mul(ahead, r.constant(0.25)));
@@ -82,8 +82,8 @@ struct ExpandTurn : OpRewritePattern<OpTy> {
     Value odd = r.less(r.constant(0.5), inHalf);
     Value value = b.select(odd, cosine, sine);
     value = b.select(second, arith::NegFOp::create(b, value), value);
-    rewriter.replaceOp(op, arith::TruncFOp::create(b, b.getF32Type(), value)
-                               .getResult());
+    rewriter.replaceOp(
+        op, arith::TruncFOp::create(b, b.getF32Type(), value).getResult());
     return success();
   }
 };

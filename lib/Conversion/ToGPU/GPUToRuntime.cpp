@@ -1,4 +1,4 @@
-//===- GPUToRuntime.cpp - Launches and GPU memory to runtime calls ---------===//
+//===- GPUToRuntime.cpp - Launches and GPU memory to runtime calls --------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -56,9 +56,9 @@ func::FuncOp GPUToRuntimePass::getFunction(StringRef name, TypeRange arguments,
   if (auto function = getOperation().lookupSymbol<func::FuncOp>(name))
     return function;
   OpBuilder builder = OpBuilder::atBlockBegin(getOperation().getBody());
-  auto function = func::FuncOp::create(
-      builder, getOperation().getLoc(), name,
-      builder.getFunctionType(arguments, results));
+  auto function =
+      func::FuncOp::create(builder, getOperation().getLoc(), name,
+                           builder.getFunctionType(arguments, results));
   function.setPrivate();
   // Memrefs go through the C interface, by address.
   if (!results.empty())
@@ -73,8 +73,8 @@ void GPUToRuntimePass::joinModules() {
   if (modules.empty())
     return;
   OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
-  auto joined = gpu::GPUModuleOp::create(builder, getOperation().getLoc(),
-                                         kKernelModule);
+  auto joined =
+      gpu::GPUModuleOp::create(builder, getOperation().getLoc(), kKernelModule);
   for (gpu::GPUModuleOp module : modules) {
     std::string prefix = module.getName().str();
     for (Operation &op : llvm::make_early_inc_range(*module.getBody())) {
@@ -115,10 +115,9 @@ void GPUToRuntimePass::convertAlloc(gpu::AllocOp op) {
   OpBuilder builder(op);
   Location loc = op.getLoc();
   MemRefType type = op.getType();
-  auto bytesType =
-      MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
-  func::FuncOp function = getFunction("pquant_rt_gpu_alloc",
-                                      builder.getIndexType(), bytesType);
+  auto bytesType = MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
+  func::FuncOp function =
+      getFunction("pquant_rt_gpu_alloc", builder.getIndexType(), bytesType);
   Value bytes = countBytes(builder, loc, type, op.getDynamicSizes());
   Value memory =
       func::CallOp::create(builder, loc, function, bytes).getResult(0);
@@ -200,8 +199,8 @@ LogicalResult GPUToRuntimePass::convertLaunch(gpu::LaunchFuncOp op) {
   }
   for (auto [i, word] : llvm::enumerate(words))
     memref::StoreOp::create(builder, loc, word, memory, constant(i));
-  func::FuncOp function = getFunction("pquant_rt_gpu_launch",
-                                      SmallVector<Type>(7, index), {});
+  func::FuncOp function =
+      getFunction("pquant_rt_gpu_launch", SmallVector<Type>(7, index), {});
   gpu::KernelDim3 grid = op.getGridSizeOperandValues();
   gpu::KernelDim3 block = op.getBlockSizeOperandValues();
   int64_t number = numbers.lookup(op.getKernelModuleName().getValue());

@@ -1,4 +1,4 @@
-//===- KernelsToNVVM.cpp - Bodies of kernels to the NVVM dialect -----------===//
+//===- KernelsToNVVM.cpp - Bodies of kernels to the NVVM dialect ----------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -48,9 +48,9 @@ static Operation *findUnsupported(Operation *root) {
   Operation *found = nullptr;
   root->walk([&](Operation *op) {
     if (!isa<LLVM::SinOp, LLVM::CosOp, LLVM::ExpOp, LLVM::Exp2Op, LLVM::LogOp,
-             LLVM::Log2Op, LLVM::Log10Op, LLVM::PowOp, LLVM::PowIOp, LLVM::TanOp,
-             LLVM::SinhOp, LLVM::CoshOp, LLVM::TanhOp, LLVM::ASinOp,
-             LLVM::ACosOp, LLVM::ATanOp>(op))
+             LLVM::Log2Op, LLVM::Log10Op, LLVM::PowOp, LLVM::PowIOp,
+             LLVM::TanOp, LLVM::SinhOp, LLVM::CoshOp, LLVM::TanhOp,
+             LLVM::ASinOp, LLVM::ACosOp, LLVM::ATanOp>(op))
       return WalkResult::advance();
     found = op;
     return WalkResult::interrupt();

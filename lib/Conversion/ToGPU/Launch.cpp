@@ -1,4 +1,4 @@
-//===- Launch.cpp - What the kernels of a GPU are made of ------------------===//
+//===- Launch.cpp - What the kernels of a GPU are made of -----------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -71,10 +71,9 @@ static MemRefType getCopyType(Value value) {
 }
 
 Value pquant::copyToDevice(OpBuilder &builder, Location loc, Value value) {
-  auto copy = gpu::AllocOp::create(builder, loc, getCopyType(value), Type(),
-                                   ValueRange(),
-                                   getDynamicSizes(builder, loc, value),
-                                   ValueRange());
+  auto copy = gpu::AllocOp::create(
+      builder, loc, getCopyType(value), Type(), ValueRange(),
+      getDynamicSizes(builder, loc, value), ValueRange());
   gpu::MemcpyOp::create(builder, loc, Type(), ValueRange(), copy.getMemref(),
                         value);
   return copy.getMemref();

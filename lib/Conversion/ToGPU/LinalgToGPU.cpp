@@ -1,4 +1,4 @@
-//===- LinalgToGPU.cpp - linalg on GPU memory to launches ------------------===//
+//===- LinalgToGPU.cpp - linalg on GPU memory to launches -----------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -174,22 +174,20 @@ void OpToLaunch::emitPoints(OpBuilder &builder) {
   Value reductions = count(builder, kReduction);
   std::optional<int64_t> known = staticCount(kParallel);
   if (known && *known <= kBlockPoints)
-    return buildLaunch(builder, loc, {}, kBlockThreads, {},
-                       [&](KernelBuilder &b, const GPUBlock &block) {
-                         b.forLoop(block.thread, points, kBlockThreads,
-                                   [&](Value linear) {
-                                     emitPoint(b, linear, reductions);
-                                   });
-                       });
+    return buildLaunch(
+        builder, loc, {}, kBlockThreads, {},
+        [&](KernelBuilder &b, const GPUBlock &block) {
+          b.forLoop(block.thread, points, kBlockThreads,
+                    [&](Value linear) { emitPoint(b, linear, reductions); });
+        });
   Value threads = arith::ConstantIndexOp::create(builder, loc, kThreads);
   Value blocks = arith::CeilDivUIOp::create(builder, loc, points, threads);
-  buildLaunch(
-      builder, loc, blocks, kThreads, {},
-      [&](KernelBuilder &b, const GPUBlock &block) {
-        Value linear = b.add(b.mul(block.x, kThreads), block.thread);
-        b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points),
-                 [&] { emitPoint(b, linear, reductions); });
-      });
+  buildLaunch(builder, loc, blocks, kThreads, {},
+              [&](KernelBuilder &b, const GPUBlock &block) {
+                Value linear = b.add(b.mul(block.x, kThreads), block.thread);
+                b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points),
+                         [&] { emitPoint(b, linear, reductions); });
+              });
 }
 
 Operation *OpToLaunch::findCombiner() {
@@ -225,21 +223,20 @@ void OpToLaunch::emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
   splitIndex(b, row, kParallel, point);
   Value neutral =
       arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
-  Value partial =
-      b.forLoop(block.thread, reductions, kBlockThreads, neutral,
-                [&](Value step, ValueRange carried) {
-                  SmallVector<Value> inner(point);
-                  splitIndex(b, step, kReduction, inner);
-                  return compute(b, inner, carried);
-                })
-          .front();
+  Value partial = b.forLoop(block.thread, reductions, kBlockThreads, neutral,
+                            [&](Value step, ValueRange carried) {
+                              SmallVector<Value> inner(point);
+                              splitIndex(b, step, kReduction, inner);
+                              return compute(b, inner, carried);
+                            })
+                      .front();
   auto combine = [&](Value x, Value y) {
     OperationState state(b.getLoc(), combiner->getName(), {x, y},
                          {x.getType()});
     return b.create(state)->getResult(0);
   };
-  Value sum = blockReduce(b, block, kBlockThreads, block.shared[0], partial,
-                          combine);
+  Value sum =
+      blockReduce(b, block, kBlockThreads, block.shared[0], partial, combine);
   SmallVector<Value> outer(point);
   for (Value &index : outer)
     index = index ? index : b.index(0);

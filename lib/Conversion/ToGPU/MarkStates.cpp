@@ -1,4 +1,4 @@
-//===- MarkStates.cpp - Which arguments are states -------------------------===//
+//===- MarkStates.cpp - Which arguments are states ------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

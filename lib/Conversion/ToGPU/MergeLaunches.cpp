@@ -1,4 +1,4 @@
-//===- MergeLaunches.cpp - Launches of one block become one ----------------===//
+//===- MergeLaunches.cpp - Launches of one block become one ---------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

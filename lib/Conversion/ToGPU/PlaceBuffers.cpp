@@ -1,4 +1,4 @@
-//===- PlaceBuffers.cpp - Which memory is the GPU's ------------------------===//
+//===- PlaceBuffers.cpp - Which memory is the GPU's -----------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -196,7 +196,8 @@ void FunctionPlacer::copyInputs() {
     SmallVector<Value> sizes;
     for (int64_t i = 0; i < type.getRank(); ++i)
       if (type.isDynamicDim(i)) {
-        auto dim = memref::DimOp::create(builder, original.getLoc(), original, i);
+        auto dim =
+            memref::DimOp::create(builder, original.getLoc(), original, i);
         made.push_back(dim);
         sizes.push_back(dim);
       }
@@ -292,7 +293,8 @@ LogicalResult FunctionPlacer::moveAccess(Operation *op) {
     return success();
   buildLaunch(builder, op->getLoc(), {}, 1, {},
               [&](KernelBuilder &b, const GPUBlock &) {
-                b.store(store.getValue(), store.getMemRef(), store.getIndices());
+                b.store(store.getValue(), store.getMemRef(),
+                        store.getIndices());
               });
   store.erase();
   return success();
@@ -385,8 +387,7 @@ LogicalResult FunctionPlacer::run() {
 }
 
 namespace {
-struct PlaceBuffersPass
-    : pquant::impl::PlaceBuffersPassBase<PlaceBuffersPass> {
+struct PlaceBuffersPass : pquant::impl::PlaceBuffersPassBase<PlaceBuffersPass> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     for (auto function : getOperation().getOps<func::FuncOp>())

@@ -1,4 +1,4 @@
-//===- WidenArguments.cpp - Kernel arguments of eight bytes ----------------===//
+//===- WidenArguments.cpp - Kernel arguments of eight bytes ---------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

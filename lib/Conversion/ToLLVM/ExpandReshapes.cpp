@@ -1,4 +1,4 @@
-//===- ExpandReshapes.cpp - memref.expand_shape to its address arithmetic --===//
+//===- ExpandReshapes.cpp - memref.expand_shape to its address arithmetic -===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -31,8 +31,8 @@ static void expand(memref::ExpandShapeOp op) {
   OpBuilder builder(op);
   Location loc = op.getLoc();
   auto [typeStrides, typeOffset] = op.getResultType().getStridesAndOffset();
-  auto source = memref::ExtractStridedMetadataOp::create(builder, loc,
-                                                         op.getSrc());
+  auto source =
+      memref::ExtractStridedMetadataOp::create(builder, loc, op.getSrc());
   SmallVector<OpFoldResult> sizes = op.getMixedOutputShape();
   // A source of rank 0 has no groups: all sizes of the result are 1.
   SmallVector<OpFoldResult> strides(sizes.size(), builder.getIndexAttr(1));

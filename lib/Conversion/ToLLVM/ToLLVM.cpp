@@ -1,4 +1,4 @@
-//===- ToLLVM.cpp - Everything that is left to the LLVM dialect ------------===//
+//===- ToLLVM.cpp - Everything that is left to the LLVM dialect -----------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Input: func, cf, arith, math, vector, memref and LLVM ops. Output: the LLVM
-// dialect only. Memory comes from the runtime's allocator and a failed cf.assert
-// ends the run through pquant_rt_fail.
+// dialect only. Memory comes from the runtime's allocator and a failed
+// cf.assert ends the run through pquant_rt_fail.
 //
 //===----------------------------------------------------------------------===//
 
@@ -69,8 +69,8 @@ struct AssertLowering : ConvertOpToLLVMPattern<cf::AssertOp> {
 private:
   static Value getText(ConversionPatternRewriter &rewriter, ModuleOp module,
                        Location loc, StringRef message) {
-    std::string name = "pquant_message_" +
-                       llvm::utohexstr(llvm::xxh3_64bits(message));
+    std::string name =
+        "pquant_message_" + llvm::utohexstr(llvm::xxh3_64bits(message));
     auto global = module.lookupSymbol<LLVM::GlobalOp>(name);
     if (!global) {
       OpBuilder::InsertionGuard guard(rewriter);

@@ -1,5 +1,4 @@
-//===- ElementFolding.cpp - Arithmetic on shape vectors
-//--------------------===//
+//===- ElementFolding.cpp - Arithmetic on shape vectors -------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- TensorOps.cpp - Sums, products and order
-//----------------------------===//
+//===- TensorOps.cpp - Sums, products and order ---------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- TensorOpsIndexing.cpp - Reads and writes at indices
-//-----------------===//
+//===- TensorOpsIndexing.cpp - Reads and writes at indices ----------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- HandlersElementwise.cpp - Arithmetic, comparison, logic
-//-------------===//
+//===- HandlersElementwise.cpp - Arithmetic, comparison, logic ------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -71,7 +71,7 @@ static LogicalResult importGatherND(NodeContext &ctx) {
   for (int64_t i = 0; i < *depth; ++i) {
     if (isa_and_present<BlockArgument>(indices->value))
       assertInRange(ctx.b, c.slice(indices, indexRank - 1, i, i + 1),
-                      data->sizes[batch + i], /*allowsNegative=*/true);
+                    data->sizes[batch + i], /*allowsNegative=*/true);
     bounds.push_back(ctx.b.getIndexValue(data->sizes[batch + i]));
     components.push_back(ctx.b.getIndexConstant(i));
   }

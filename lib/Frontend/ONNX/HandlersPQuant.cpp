@@ -1,5 +1,4 @@
-//===- HandlersPQuant.cpp - Functions of domain pquant
-//---------------------===//
+//===- HandlersPQuant.cpp - Functions of domain pquant --------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -60,7 +60,7 @@ static LogicalResult importScatterElements(NodeContext &ctx) {
   if (failed(refined))
     return failure();
   assertInRange(ctx.b, indices, data->sizes[*axis],
-                               /*allowsNegative=*/true);
+                /*allowsNegative=*/true);
   Value where = ctx.b.getValue(indices);
   Value size = ctx.b.getIndexValue(data->sizes[*axis]);
   ctx.setOutput(
@@ -99,7 +99,7 @@ static LogicalResult importScatterND(NodeContext &ctx) {
   Compose c(ctx.b);
   for (int64_t i = 0; i < *depth; ++i) {
     assertInRange(ctx.b, c.slice(indices, tupleRank, i, i + 1), data->sizes[i],
-                    /*allowsNegative=*/true);
+                  /*allowsNegative=*/true);
     bounds.push_back(ctx.b.getIndexValue(data->sizes[i]));
     components.push_back(ctx.b.getIndexConstant(i));
   }

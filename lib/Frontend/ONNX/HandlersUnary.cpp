@@ -1,5 +1,4 @@
-//===- HandlersUnary.cpp - Functions of one tensor
-//-------------------------===//
+//===- HandlersUnary.cpp - Functions of one tensor ------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

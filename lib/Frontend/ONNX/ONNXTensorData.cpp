@@ -211,7 +211,8 @@ static Expected<TensorBytes> getExternalBytes(ONNXModel &model,
   if (length == 0)
     return TensorBytes{{}, *region};
   return TensorBytes{{(*region)->const_data() + offset, size_t(length)},
-                     *region, /*isMapped=*/true};
+                     *region,
+                     /*isMapped=*/true};
 }
 
 Error pquant::checkTensor(ONNXModel &model, const TensorProto &tensor) {

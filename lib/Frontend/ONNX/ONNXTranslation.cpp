@@ -24,11 +24,10 @@ using namespace mlir;
 using namespace pquant;
 
 void pquant::registerONNXImportDialects(DialectRegistry &registry) {
-  registry
-      .insert<affine::AffineDialect, arith::ArithDialect,
-              cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect,
-              math::MathDialect, PQuantDialect, scf::SCFDialect,
-              tensor::TensorDialect>();
+  registry.insert<affine::AffineDialect, arith::ArithDialect,
+                  cf::ControlFlowDialect, func::FuncDialect,
+                  linalg::LinalgDialect, math::MathDialect, PQuantDialect,
+                  scf::SCFDialect, tensor::TensorDialect>();
 }
 
 static void loadDialects(MLIRContext *context) {

@@ -61,8 +61,9 @@ void emitCopiedRow(KernelBuilder &b, const LinearArgs &args, Value m, Value to,
 Value getInt8Offset(KernelBuilder &b, const LinearArgs &args, Value block,
                     Value k0);
 
-/// Four vectors of 4 lanes to one of 16.
+/// Four vectors of 4 lanes to one of 16; and each four of `parts`.
 Value emitConcat(KernelBuilder &b, ValueRange parts);
+SmallVector<Value> emitConcatEach(KernelBuilder &b, ValueRange parts);
 
 /// -1 in the lanes (bytes) where `bits` has a bit of `mask`, else 0: cmtst.
 Value emitTestBits(KernelBuilder &b, Value bits, ArrayRef<int64_t> mask);

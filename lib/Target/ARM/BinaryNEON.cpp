@@ -210,10 +210,7 @@ static SmallVector<Value> emitMaskTile(KernelBuilder &b,
       });
   for (Value &sum : acc)
     sum = b.intrinsic("llvm.aarch64.neon.saddlp.v4i32.v8i16", sums, sum);
-  SmallVector<Value> rows;
-  for (int64_t i = 0; i < tile.rows; ++i)
-    rows.push_back(arm::emitConcat(b, ValueRange(acc).slice(4 * i, 4)));
-  return rows;
+  return arm::emitConcatEach(b, acc);
 }
 
 static void emitQuadGemm(KernelBuilder &b, const LinearArgs &args,

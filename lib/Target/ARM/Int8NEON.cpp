@@ -72,6 +72,13 @@ Value arm::emitConcat(KernelBuilder &b, ValueRange parts) {
                    b.shuffle(parts[2], parts[3], eight), sixteen);
 }
 
+SmallVector<Value> arm::emitConcatEach(KernelBuilder &b, ValueRange parts) {
+  SmallVector<Value> results;
+  for (size_t i = 0; i < parts.size(); i += 4)
+    results.push_back(emitConcat(b, parts.slice(i, 4)));
+  return results;
+}
+
 /// acc[4 * row + t] + quads `t` at `at` (64 bytes) times lane `lane` of each x.
 static SmallVector<Value> emitQuads(KernelBuilder &b, Value quads, Value at,
                                     ArrayRef<Value> x, int64_t lane,
@@ -113,10 +120,7 @@ static SmallVector<Value> emitQuadColumns(KernelBuilder &b,
         }
         return next;
       });
-  SmallVector<Value> results;
-  for (size_t i = 0; i < blocks.size(); ++i)
-    results.push_back(arm::emitConcat(b, ValueRange(sums).slice(4 * i, 4)));
-  return results;
+  return arm::emitConcatEach(b, sums);
 }
 
 void arm::emitQuadGemv(KernelBuilder &b, const LinearArgs &args, bool hasSdot) {
@@ -166,10 +170,7 @@ SmallVector<Value> arm::emitQuadTile(KernelBuilder &b,
                         x, lane, next, hasSdot);
         return next;
       });
-  SmallVector<Value> rows;
-  for (int64_t i = 0; i < tile.rows; ++i)
-    rows.push_back(arm::emitConcat(b, ValueRange(sums).slice(4 * i, 4)));
-  return rows;
+  return arm::emitConcatEach(b, sums);
 }
 
 static void emitInt8Gemm(KernelBuilder &b, const LinearArgs &args,

@@ -1,12 +1,12 @@
-//===- AttentionNVVM.cpp - Attention on a GPU ------------------------------===//
+//===- AttentionNVVM.cpp - Attention on a GPU -----------------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// A block for each query row of each head goes over the keys once, kThreads at a
-// time: a warp multiplies one key after the other, a lane each 32nd element;
+// A block for each query row of each head goes over the keys once, kThreads at
+// a time: a warp multiplies one key after the other, a lane each 32nd element;
 // then each thread has a column of the values and every n-th key. The row keeps
 // the largest logit so far, and sums relative to it; a larger one scales them
 // down (Milakov and Gimelshein, Online normalizer calculation for softmax,
@@ -26,7 +26,8 @@ using namespace pquant::nvvm;
 /// Threads of a block, and keys at a time.
 static constexpr int64_t kKeys = 512;
 static constexpr int64_t kKeyWarps = kKeys / kWarp;
-static constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
+static constexpr float kNegativeInfinity =
+    -std::numeric_limits<float>::infinity();
 
 namespace {
 /// Builds one block's body.
@@ -127,8 +128,7 @@ Value AttentionBlock::logit(Value product, Value t) {
   // One mask for all batches, or one for each.
   Value last = b.sub(b.dim(op.getMask(), 0), b.index(1));
   Value which = arith::MinUIOp::create(b, batch, last);
-  return b.add(result,
-               b.load(op.getMask(), {which, b.index(0), position, t}));
+  return b.add(result, b.load(op.getMask(), {which, b.index(0), position, t}));
 }
 
 /// exp(x - reference), 0 where x is -inf.
@@ -147,15 +147,14 @@ SmallVector<Value> AttentionBlock::addKeys(Value first, Value end,
   storeProducts(first, count);
   Value inside = b.compare(arith::CmpIPredicate::slt, block.thread, count);
   Value own = b.select(inside, block.thread, b.index(0));
-  Value mine = b.select(
-      inside, logit(b.load(block.shared[1], own), b.add(first, own)),
-      b.f32(kNegativeInfinity));
+  Value mine =
+      b.select(inside, logit(b.load(block.shared[1], own), b.add(first, own)),
+               b.f32(kNegativeInfinity));
   auto maximum = [&](Value x, Value y) -> Value {
     return arith::MaximumFOp::create(b, x, y);
   };
-  Value largest = maximum(carried[0], blockReduce(b, block, kKeys,
-                                                  block.shared[2], mine,
-                                                  maximum));
+  Value largest = maximum(
+      carried[0], blockReduce(b, block, kKeys, block.shared[2], mine, maximum));
   Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, largest,
                                      b.f32(kNegativeInfinity));
   Value reference = b.select(none, b.f32(0.0f), largest);
@@ -231,8 +230,7 @@ void AttentionBlock::emit() {
     sum = addGroups(sum);
   Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state[1],
                                      b.f32(0.0f));
-  Value factor =
-      b.select(none, b.f32(0.0f), b.div(b.f32(1.0f), state[1]));
+  Value factor = b.select(none, b.f32(0.0f), b.div(b.f32(1.0f), state[1]));
   for (int64_t part = 0; part < parts; ++part) {
     Value column = b.add(block.thread, part * kKeys);
     // Of threads with equal columns the first stores.

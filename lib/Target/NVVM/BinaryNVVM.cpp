@@ -1,4 +1,4 @@
-//===- BinaryNVVM.cpp - 1-bit matrix-vector kernels of a GPU ---------------===//
+//===- BinaryNVVM.cpp - 1-bit matrix-vector kernels of a GPU --------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -61,8 +61,7 @@ private:
 BitGemv::BitGemv(const Linear &linear)
     : linear(linear), depth(llvm::divideCeil(linear.columns, kTileColumns)) {
   split = std::min<int64_t>(kWarps, llvm::bit_floor(uint64_t(depth)));
-  int64_t outputs =
-      cast<MemRefType>(linear.output.getType()).getDimSize(1);
+  int64_t outputs = cast<MemRefType>(linear.output.getType()).getDimSize(1);
   while (split > 1 && !ShapedType::isDynamic(outputs) &&
          llvm::divideCeil(outputs, kBlockRows) * split / kWarps >
              kResidentBlocks)
@@ -72,10 +71,9 @@ BitGemv::BitGemv(const Linear &linear)
 /// Byte i, bit j of the result is byte j, bit i of `bytes`: 8 x 8 bits in an
 /// i64, by exchanging blocks of 1, 2 and 4 (Hacker's Delight, 7-3).
 Value BitGemv::transposeBits(KernelBuilder &b, Value bytes) {
-  constexpr std::pair<int64_t, int64_t> steps[] = {
-      {7, 0x00AA00AA00AA00AA},
-      {14, 0x0000CCCC0000CCCC},
-      {28, 0x00000000F0F0F0F0}};
+  constexpr std::pair<int64_t, int64_t> steps[] = {{7, 0x00AA00AA00AA00AA},
+                                                   {14, 0x0000CCCC0000CCCC},
+                                                   {28, 0x00000000F0F0F0F0}};
   Value x = bytes;
   for (auto [shift, mask] : steps) {
     Value t = b.bitAnd(b.bitXor(x, b.shiftRightLogical(x, shift)),
@@ -92,11 +90,9 @@ void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block) {
   Value padded = b.index(linear.paddedColumns);
   b.forLoop(block.thread, groups, kThreads, [&](Value group) {
     Value column = b.mul(group, 8);
-    Value inside =
-        b.compare(arith::CmpIPredicate::ult, column, padded);
+    Value inside = b.compare(arith::CmpIPredicate::ult, column, padded);
     Value from = b.select(inside, column, b.index(0));
-    SmallVector<Value> words =
-        loadWords(b, linear.input, {block.y, from}, 2);
+    SmallVector<Value> words = loadWords(b, linear.input, {block.y, from}, 2);
     Value low = arith::ExtUIOp::create(b, b.getI64Type(), words[0]);
     Value high = arith::ExtUIOp::create(b, b.getI64Type(), words[1]);
     Value bytes = b.bitOr(low, b.shiftLeft(high, 32));
@@ -164,7 +160,8 @@ void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
   Value isSign = b.compare(arith::CmpIPredicate::eq, at.quad, b.index(3));
   Value high = b.select(isSign, b.constant(i32, -128), b.add(low, low));
   for (int64_t half = 0; half < 2; ++half) {
-    Value plus = b.add(b.mul(acc[2 * half], low), b.mul(acc[2 * half + 1], high));
+    Value plus =
+        b.add(b.mul(acc[2 * half], low), b.mul(acc[2 * half + 1], high));
     plus = shuffleReduce(b, plus, 1, 4,
                          [&](Value x, Value y) { return b.add(x, y); });
     b.ifElse(b.compare(arith::CmpIPredicate::eq, at.quad, b.index(0)), [&] {
@@ -179,8 +176,8 @@ void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
     Value row = arith::RemUIOp::create(b, block.thread, b.index(kBlockRows));
     Value plus = b.constant(i32, 0);
     for (int64_t i = 0; i < split; ++i)
-      plus = b.add(plus, b.load(block.shared[1],
-                                {b.add(b.mul(group, split), i), row}));
+      plus = b.add(
+          plus, b.load(block.shared[1], {b.add(b.mul(group, split), i), row}));
     storeResult(b, linear, block.y, n, b.sub(b.add(plus, plus), sum), factor);
   });
 }
@@ -214,8 +211,7 @@ static void emitDotWarp(KernelBuilder &b, const GPUBlock &block,
   Value clamped =
       arith::MinUIOp::create(b, tile, b.sub(linear.tiles, b.index(1)));
   SmallVector<Value> sums = b.forLoop(
-      b.index(0), b.index(depth), 1,
-      SmallVector<Value>(2, b.constant(i32, 0)),
+      b.index(0), b.index(depth), 1, SmallVector<Value>(2, b.constant(i32, 0)),
       [&](Value k, ValueRange carried) {
         SmallVector<Value> acc(carried);
         Value place = b.add(b.mul(b.add(b.mul(clamped, depth), k), kTileBytes),

@@ -1,4 +1,4 @@
-//===- FloatNVVM.cpp - The float linear kernel of a GPU --------------------===//
+//===- FloatNVVM.cpp - The float linear kernel of a GPU -------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -26,15 +26,15 @@ static void emitBlock(KernelBuilder &b, const GPUBlock &block,
   Lane at(b, block.thread);
   Value columns = b.dim(linear.input, 1);
   Value base = b.mul(b.mul(block.x, columns), kBlockRows);
-  auto add = [&](Value x, Value y) { return b.add(x, y); };
   Value first = b.add(b.mul(at.warp, kStep), at.row);
   SmallVector<Value> sums = b.forLoop(
       first, columns, kStep * kWarps, SmallVector<Value>(4, b.f32(0.0f)),
       [&](Value k, ValueRange carried) {
-        Value place = b.add(base, b.add(b.mul(k, kBlockRows), b.mul(at.quad, 4)));
-        Value weights = vector::LoadOp::create(
-            b, b.vecf(4), linear.weight, place, /*nontemporal=*/false,
-            llvm::MaybeAlign(16));
+        Value place =
+            b.add(base, b.add(b.mul(k, kBlockRows), b.mul(at.quad, 4)));
+        Value weights =
+            vector::LoadOp::create(b, b.vecf(4), linear.weight, place,
+                                   /*nontemporal=*/false, llvm::MaybeAlign(16));
         Value x = b.load(linear.input, {block.y, k});
         SmallVector<Value> acc;
         for (auto [i, sum] : llvm::enumerate(carried))
@@ -42,17 +42,10 @@ static void emitBlock(KernelBuilder &b, const GPUBlock &block,
               b, x, vector::ExtractOp::create(b, weights, int64_t(i)), sum));
         return acc;
       });
-  for (auto [i, sum] : llvm::enumerate(sums)) {
-    Value total = shuffleReduce(b, sum, 4, kWarp, add);
-    b.ifElse(b.compare(arith::CmpIPredicate::eq, at.row, b.index(0)), [&] {
-      b.store(total, block.shared[0],
-              {at.warp, b.add(b.mul(at.quad, 4), int64_t(i))});
-    });
-  }
-  gpu::BarrierOp::create(b);
+  storeWarpSums(b, block, at, sums);
   Value n = b.add(b.mul(block.x, kBlockRows), block.thread);
-  Value inBlock = b.compare(arith::CmpIPredicate::ult, block.thread,
-                            b.index(kBlockRows));
+  Value inBlock =
+      b.compare(arith::CmpIPredicate::ult, block.thread, b.index(kBlockRows));
   Value inside = b.compare(arith::CmpIPredicate::ult, n, linear.outputs);
   b.ifElse(b.bitAnd(inBlock, inside), [&] {
     Value total = b.f32(0.0f);

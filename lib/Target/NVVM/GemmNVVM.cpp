@@ -1,4 +1,4 @@
-//===- GemmNVVM.cpp - Matrix-matrix kernels of a GPU -----------------------===//
+//===- GemmNVVM.cpp - Matrix-matrix kernels of a GPU ----------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -66,10 +66,10 @@ GemmBlock::GemmBlock(KernelBuilder &b, const GPUBlock &block,
   Value alongOutputs =
       arith::RemUIOp::create(b, at.warp, b.index(kOutputWarps));
   Value alongRows = arith::DivUIOp::create(b, at.warp, b.index(kOutputWarps));
-  firstTile = b.mul(b.add(b.mul(block.x, kOutputWarps), alongOutputs),
-                    kWeightTiles);
-  firstRow = b.mul(b.add(b.mul(block.y, kRowWarps), alongRows),
-                   kRowTiles * kMmaRows);
+  firstTile =
+      b.mul(b.add(b.mul(block.x, kOutputWarps), alongOutputs), kWeightTiles);
+  firstRow =
+      b.mul(b.add(b.mul(block.y, kRowWarps), alongRows), kRowTiles * kMmaRows);
 }
 
 SmallVector<Value> GemmBlock::multiply(Value chunk, ValueRange carried) {
@@ -110,8 +110,7 @@ void GemmBlock::store(ValueRange acc) {
         Value n = b.add(b.mul(b.add(firstTile, i), kBlockRows),
                         b.add(at.row, 8 * (part / 2)));
         Value sum = acc[(i * kRowTiles + j) * 4 + part];
-        Value inside =
-            b.compare(arith::CmpIPredicate::ult, m, linear.rows);
+        Value inside = b.compare(arith::CmpIPredicate::ult, m, linear.rows);
         b.ifElse(inside, [&] {
           if (plan.isBinary)
             sum = b.sub(b.add(sum, sum), b.load(linear.sum, m));
@@ -129,13 +128,12 @@ void GemmBlock::emit() {
                   }));
 }
 
-static void emitGemm(OpBuilder &builder, const Linear &linear,
-                     llvm::function_ref<GemmPlan(KernelBuilder &, const Lane &)>
-                         plan) {
+static void
+emitGemm(OpBuilder &builder, const Linear &linear,
+         llvm::function_ref<GemmPlan(KernelBuilder &, const Lane &)> plan) {
   KernelBuilder b(linear.loc, builder);
   Value outputBlocks = b.ceilDiv(linear.tiles, kOutputWarps * kWeightTiles);
-  Value rowBlocks =
-      b.ceilDiv(linear.rows, kRowWarps * kRowTiles * kMmaRows);
+  Value rowBlocks = b.ceilDiv(linear.rows, kRowWarps * kRowTiles * kMmaRows);
   buildLaunch(builder, linear.loc, {outputBlocks, rowBlocks}, kThreads, {},
               [&](KernelBuilder &b, const GPUBlock &block) {
                 Lane at(b, block.thread);
@@ -161,9 +159,9 @@ void pquant::nvvm::emitBinaryGemm(OpBuilder &builder, const Linear &linear) {
     Type i32 = b.getI32Type();
     plan.loadWeights = [=, &b, &linear](Value tile, Value chunk) {
       auto [k, half] = halves(chunk);
-      Value place = b.add(b.mul(b.add(b.mul(tile, depth), k),
-                                layout::b16x256TileBytes),
-                          b.mul(at.lane, 16));
+      Value place =
+          b.add(b.mul(b.add(b.mul(tile, depth), k), layout::b16x256TileBytes),
+                b.mul(at.lane, 16));
       SmallVector<Value> words = loadWords(b, linear.weight, place, 4);
       Value shift = arith::IndexCastOp::create(b, i32, b.mul(half, 16));
       for (Value &word : words)
@@ -173,11 +171,10 @@ void pquant::nvvm::emitBinaryGemm(OpBuilder &builder, const Linear &linear) {
     plan.weights = [=, &b](ArrayRef<Value> words, int64_t step) {
       SmallVector<Value> spread;
       for (Value word : words) {
-        Value nibble = b.bitAnd(b.shiftRightLogical(word, 4 * step),
-                                b.constant(i32, 15));
-        spread.push_back(
-            b.bitAnd(b.mul(nibble, b.constant(i32, 0x00204081)),
-                     b.constant(i32, 0x01010101)));
+        Value nibble =
+            b.bitAnd(b.shiftRightLogical(word, 4 * step), b.constant(i32, 15));
+        spread.push_back(b.bitAnd(b.mul(nibble, b.constant(i32, 0x00204081)),
+                                  b.constant(i32, 0x01010101)));
       }
       return spread;
     };
@@ -211,9 +208,8 @@ void pquant::nvvm::emitInt8Gemm(OpBuilder &builder, const Linear &linear) {
     plan.steps = 2;
     plan.isBinary = false;
     plan.loadWeights = [=, &b, &linear](Value tile, Value chunk) {
-      Value groups =
-          b.add(b.mul(tile, linear.paddedColumns / 4),
-                b.add(b.mul(chunk, 16), b.mul(at.quad, 4)));
+      Value groups = b.add(b.mul(tile, linear.paddedColumns / 4),
+                           b.add(b.mul(chunk, 16), b.mul(at.quad, 4)));
       SmallVector<Value> words;
       for (int64_t group = 0; group < 4; ++group)
         for (int64_t half = 0; half < 2; ++half) {

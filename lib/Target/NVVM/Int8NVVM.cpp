@@ -1,4 +1,4 @@
-//===- Int8NVVM.cpp - INT8 matrix-vector kernels of a GPU ------------------===//
+//===- Int8NVVM.cpp - INT8 matrix-vector kernels of a GPU -----------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -31,8 +31,7 @@ static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
   if (linear.index) {
     Value expert = arith::IndexCastOp::create(b, b.getIndexType(),
                                               b.load(linear.index, m));
-    Value size =
-        b.mul(linear.tiles, linear.paddedColumns * kBlockRows);
+    Value size = b.mul(linear.tiles, linear.paddedColumns * kBlockRows);
     base = b.add(base, b.mul(expert, size));
   }
   auto addStep = [&](Value k, ValueRange carried) {
@@ -61,17 +60,9 @@ static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
                    });
   sums = b.forLoop(b.add(first, whole), b.index(linear.paddedColumns), stride,
                    sums, addStep);
-  for (auto [i, sum] : llvm::enumerate(sums)) {
-    Value total = shuffleReduce(b, sum, 4, kWarp,
-                                [&](Value x, Value y) { return b.add(x, y); });
-    b.ifElse(b.compare(arith::CmpIPredicate::eq, at.row, b.index(0)), [&] {
-      b.store(total, block.shared[0],
-              {at.warp, b.add(b.mul(at.quad, 4), int64_t(i))});
-    });
-  }
-  gpu::BarrierOp::create(b);
-  Value ours = b.compare(arith::CmpIPredicate::ult, block.thread,
-                         b.index(kBlockRows));
+  storeWarpSums(b, block, at, sums);
+  Value ours =
+      b.compare(arith::CmpIPredicate::ult, block.thread, b.index(kBlockRows));
   b.ifElse(ours, [&] {
     Value acc = b.constant(i32, 0);
     for (int64_t i = 0; i < kWarps; ++i)
@@ -81,12 +72,11 @@ static void emitDotBlock(KernelBuilder &b, const GPUBlock &block,
 }
 
 static void emitGemv(OpBuilder &builder, const Linear &linear) {
-  buildLaunch(
-      builder, linear.loc, {linear.tiles, linear.rows}, kThreads,
-      {getSharedType({kWarps, kBlockRows}, builder.getI32Type())},
-      [&](KernelBuilder &b, const GPUBlock &block) {
-        emitDotBlock(b, block, linear);
-      });
+  buildLaunch(builder, linear.loc, {linear.tiles, linear.rows}, kThreads,
+              {getSharedType({kWarps, kBlockRows}, builder.getI32Type())},
+              [&](KernelBuilder &b, const GPUBlock &block) {
+                emitDotBlock(b, block, linear);
+              });
 }
 
 void pquant::nvvm::emitInt8Dot(OpBuilder &builder, Operation *op) {

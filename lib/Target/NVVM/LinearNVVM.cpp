@@ -1,4 +1,4 @@
-//===- LinearNVVM.cpp - What the linear kernels of a GPU share -------------===//
+//===- LinearNVVM.cpp - What the linear kernels of a GPU share ------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -93,8 +93,8 @@ static SmallVector<Value> mma(KernelBuilder &b, ValueRange a, ValueRange x,
                               std::optional<NVVM::MMAB1Op> bitOp,
                               std::optional<NVVM::MMAIntOverflow> overflow) {
   Type i32 = b.getI32Type();
-  auto result = LLVM::LLVMStructType::getLiteral(b.getContext(),
-                                                 {i32, i32, i32, i32});
+  auto result =
+      LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
   Value d = NVVM::MmaOp::create(
       b, result, a, x, c, ArrayRef<int64_t>{16, 8, k}, bitOp, overflow,
       std::array<NVVM::MMATypes, 2>{type, type},
@@ -116,6 +116,20 @@ SmallVector<Value> pquant::nvvm::mmaBytes(KernelBuilder &b, ValueRange a,
                                           ValueRange x, ValueRange c) {
   return mma(b, a, x, c, 32, NVVM::MMATypes::s8, std::nullopt,
              NVVM::MMAIntOverflow::wrapped);
+}
+
+void pquant::nvvm::storeWarpSums(KernelBuilder &b, const GPUBlock &block,
+                                 const Lane &at, ValueRange sums) {
+  Value isFirst = b.compare(arith::CmpIPredicate::eq, at.row, b.index(0));
+  for (size_t i = 0; i < sums.size(); ++i) {
+    Value total = shuffleReduce(b, sums[i], 4, kWarp,
+                                [&](Value x, Value y) { return b.add(x, y); });
+    b.ifElse(isFirst, [&] {
+      b.store(total, block.shared[0],
+              {at.warp, b.add(b.mul(at.quad, 4), int64_t(i))});
+    });
+  }
+  gpu::BarrierOp::create(b);
 }
 
 Value pquant::nvvm::loadFactor(KernelBuilder &b, const Linear &linear, Value m,
@@ -148,8 +162,7 @@ void pquant::nvvm::emitByRows(OpBuilder &builder, const Linear &linear,
   int64_t rows = cast<MemRefType>(linear.input.getType()).getDimSize(0);
   if (!ShapedType::isDynamic(rows))
     return rows <= kGemvRows ? gemv(builder) : gemm(builder);
-  Value limit =
-      arith::ConstantIndexOp::create(builder, linear.loc, kGemvRows);
+  Value limit = arith::ConstantIndexOp::create(builder, linear.loc, kGemvRows);
   Value few = arith::CmpIOp::create(
       builder, linear.loc, arith::CmpIPredicate::ule, linear.rows, limit);
   auto choice = scf::IfOp::create(builder, linear.loc, few,

@@ -1,4 +1,4 @@
-//===- NVVMKernels.cpp - The table of GPU kernels and its pass -------------===//
+//===- NVVMKernels.cpp - The table of GPU kernels and its pass ------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

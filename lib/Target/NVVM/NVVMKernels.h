@@ -33,10 +33,10 @@ struct Linear {
 
   Value input, scale, sum, index, weight, weightScale, output;
   bool accumulate = false;
-  int64_t columns = 0;     ///< K
-  int64_t paddedColumns;   ///< columns of `input`
-  Value rows, outputs;     ///< M, N
-  Value tiles;             ///< N in blocks of 16
+  int64_t columns = 0;   ///< K
+  int64_t paddedColumns; ///< columns of `input`
+  Value rows, outputs;   ///< M, N
+  Value tiles;           ///< N in blocks of 16
   Location loc;
 };
 
@@ -60,6 +60,12 @@ SmallVector<Value> mmaBits(KernelBuilder &b, ValueRange a, ValueRange x,
                            ValueRange c);
 SmallVector<Value> mmaBytes(KernelBuilder &b, ValueRange a, ValueRange x,
                             ValueRange c);
+
+/// Adds up each warp's four `sums` over the lanes of a quad, into row `warp`
+/// and columns 4 * quad on of the block's shared memory, and waits for all
+/// warps.
+void storeWarpSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
+                   ValueRange sums);
 
 /// scale[m] * weight_scale[n], of the last n where n is beyond N. Loaded before
 /// the sums are there, its latency is hidden.

@@ -1,4 +1,4 @@
-//===- QuantizeNVVM.cpp - The AbsMax quantiser on a GPU --------------------===//
+//===- QuantizeNVVM.cpp - The AbsMax quantiser on a GPU -------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -19,15 +19,13 @@ using namespace pquant;
 using namespace pquant::nvvm;
 
 /// The factor of the row's values (a divisor for `div`), and the step.
-static std::pair<Value, Value> emitFactor(KernelBuilder &b,
-                                          QuantizerAttr quantizer,
-                                          Value maximum) {
+static std::pair<Value, Value>
+emitFactor(KernelBuilder &b, QuantizerAttr quantizer, Value maximum) {
   Value eps = b.f32(quantizer.getEps());
   Value qmax = b.f32(float(quantizer.getQmax()));
-  Value guarded =
-      quantizer.getGuard() == Guard::Add
-          ? b.add(maximum, eps)
-          : Value(arith::MaximumFOp::create(b, maximum, eps));
+  Value guarded = quantizer.getGuard() == Guard::Add
+                      ? b.add(maximum, eps)
+                      : Value(arith::MaximumFOp::create(b, maximum, eps));
   if (quantizer.getFormula() == Formula::Div) {
     Value step = b.div(guarded, qmax);
     return {step, step};
@@ -101,8 +99,9 @@ void pquant::nvvm::emitQuantize(OpBuilder &builder, Operation *op) {
   auto quantize = cast<pqk::QuantizeOp>(op);
   KernelBuilder b(op->getLoc(), builder);
   Type scratch = getSharedType({kBlockThreads / kWarp}, b.getI32Type());
-  buildLaunch(builder, op->getLoc(), b.dim(quantize.getInput(), 0), kBlockThreads,
-              {scratch, scratch}, [&](KernelBuilder &b, const GPUBlock &block) {
+  buildLaunch(builder, op->getLoc(), b.dim(quantize.getInput(), 0),
+              kBlockThreads, {scratch, scratch},
+              [&](KernelBuilder &b, const GPUBlock &block) {
                 emitRow(b, block, quantize);
               });
 }
