@@ -145,6 +145,8 @@ def PQuant_LevelAttr : PQuant_Attr<"Level", "level"> {
   let extraClassDeclaration = [{
     /// Whether the level has a feature, by its LLVM name ("avx512vnni").
     bool hasFeature(::llvm::StringRef feature) const;
+    /// Whether code of this level runs at `other`, as wide and as fast as other's code but for what kernels use.
+    bool servesFor(::pquant::LevelAttr other) const;
     /// Whether a * b + c with one rounding is one instruction.
     bool hasFusedMultiplyAdd() const;
     /// Makes a function code of this level: sets `pquant.level`, and for LLVM its CPU, features and vector width.
@@ -178,8 +180,8 @@ def PQuant_TargetAttr : PQuant_Attr<"Target", "target",
     [DeclareAttrInterfaceMethods<PQuant_LayoutChooserInterface>]> {
   let summary = "the machine that a module is compiled for, as the module attribute `pquant.target`";
   let description = [{
-    The LLVM triple and the instruction-set levels, weakest first; code is generated once for each and chosen when the
-    artifact is loaded. Level 0 must run on every CPU of the architecture unless the user asked for one CPU.
+    The LLVM triple and the instruction-set levels, weakest first; kernels are generated once for each and chosen when the
+    artifact is loaded, other code once for each run of levels that differ in their kernels only. Level 0 must run on every CPU of the architecture unless the user asked for one CPU.
     `binary` is the layout of 1-bit matrices, `d16` where it is left out; INT8 matrices are `i8x16x4`, float ones `f32x16`.
 
     With a `gpu`, tensors live there and the levels are those of the code that drives it.
@@ -201,6 +203,10 @@ def PQuant_TargetAttr : PQuant_Attr<"Target", "target",
     }]>
   ];
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The levels in runs that share all code but kernels: those of one CPU and vector width, whose first is the weakest.
+    ::llvm::SmallVector<::llvm::ArrayRef<::pquant::LevelAttr>> getRuns() const;
+  }];
 }
 
 #endif // PQUANT_DIALECTS_PQUANT_ATTRS_TD

@@ -228,6 +228,14 @@ bool LevelAttr::hasFeature(StringRef feature) const {
   return false;
 }
 
+bool LevelAttr::servesFor(LevelAttr other) const {
+  if (getCpu() != other.getCpu() || getVectorBits() != other.getVectorBits())
+    return false;
+  return llvm::all_of(llvm::split(getFeatures(), ','), [&](StringRef feature) {
+    return !feature.consume_front("+") || other.hasFeature(feature);
+  });
+}
+
 bool LevelAttr::hasFusedMultiplyAdd() const {
   return hasFeature("fma") || hasFeature("neon");
 }
@@ -258,6 +266,18 @@ LayoutKind TargetAttr::chooseInt8Layout(int64_t, int64_t) const {
 }
 LayoutKind TargetAttr::chooseFloatLayout(int64_t, int64_t) const {
   return LayoutKind::F32x16;
+}
+
+SmallVector<ArrayRef<LevelAttr>> TargetAttr::getRuns() const {
+  SmallVector<ArrayRef<LevelAttr>> runs;
+  ArrayRef<LevelAttr> rest = getLevels();
+  while (!rest.empty()) {
+    ArrayRef<LevelAttr> run = rest.take_while(
+        [&](LevelAttr level) { return rest.front().servesFor(level); });
+    runs.push_back(run);
+    rest = rest.drop_front(run.size());
+  }
+  return runs;
 }
 
 bool GPUAttr::hasCapability(StringRef capability) const {

@@ -45,6 +45,10 @@ bool holdsBits(LayoutKind kind);
 
 /// Name of the function attribute that holds the `#pquant.level` of its code.
 inline constexpr StringRef kLevelAttrName = "pquant.level";
+
+/// Name of the function attribute with all levels that share the code of
+/// `pquant.level`. The function's last argument (index) says which one runs.
+inline constexpr StringRef kSharedByAttrName = "pquant.shared_by";
 } // namespace pquant
 
 #endif // PQUANT_DIALECTS_PQUANT_DIALECT_H

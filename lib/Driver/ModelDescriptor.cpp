@@ -1,4 +1,4 @@
-//===- ModelDescriptor.cpp - The artifact's description of itself ----------===//
+//===- ModelDescriptor.cpp - The artifact's description of itself ---------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -46,9 +46,9 @@ public:
   }
   /// A constant in memory.
   Constant *address(Constant *value) {
-    auto *global = new llvm::GlobalVariable(
-        module, value->getType(), /*isConstant=*/true,
-        llvm::GlobalValue::PrivateLinkage, value);
+    auto *global =
+        new llvm::GlobalVariable(module, value->getType(), /*isConstant=*/true,
+                                 llvm::GlobalValue::PrivateLinkage, value);
     global->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
     return global;
   }
@@ -96,17 +96,20 @@ static uint64_t descriptorBytes(const TensorInterface &tensor) {
 
 /// void thunk(const void *weights, PQuantMemRef *const *args,
 ///            PQuantMemRef *const *results)
+/// for level `index` of those that share their code.
 static llvm::Function *buildThunk(ConstantBuilder &b,
                                   const EntryInterface &entry,
-                                  LevelAttr level, uint64_t weightBytes) {
+                                  ArrayRef<LevelAttr> run, size_t index,
+                                  uint64_t weightBytes) {
   llvm::LLVMContext &context = b.context;
   llvm::Type *pointer = b.pointerType();
   llvm::Type *i64 = llvm::Type::getInt64Ty(context);
-  std::string name = (entry.name + "_" + level.getName()).str();
+  std::string name = (entry.name + "_" + run.front().getName()).str();
   auto *thunk = llvm::Function::Create(
       llvm::FunctionType::get(llvm::Type::getVoidTy(context),
                               {pointer, pointer, pointer}, false),
-      llvm::GlobalValue::PrivateLinkage, "pquant_entry_" + name, b.module);
+      llvm::GlobalValue::PrivateLinkage,
+      "pquant_entry_" + entry.name + "_" + run[index].getName(), b.module);
   llvm::IRBuilder<> ir(llvm::BasicBlock::Create(context, "entry", thunk));
 
   // The weight blob as a memref<?xi8>.
@@ -131,6 +134,10 @@ static llvm::Function *buildThunk(ConstantBuilder &b,
     arguments.push_back(ir.CreateLoad(
         pointer, ir.CreateConstGEP1_64(pointer, thunk->getArg(1), i)));
   SmallVector<llvm::Type *> types(arguments.size(), pointer);
+  if (run.size() > 1) {
+    arguments.push_back(b.i64(index));
+    types.push_back(i64);
+  }
   llvm::FunctionCallee callee = b.module.getOrInsertFunction(
       "_mlir_ciface_" + name,
       llvm::FunctionType::get(llvm::Type::getVoidTy(context), types, false));
@@ -140,8 +147,8 @@ static llvm::Function *buildThunk(ConstantBuilder &b,
   for (auto [i, output] : llvm::enumerate(entry.outputs)) {
     llvm::Value *to = ir.CreateLoad(
         pointer, ir.CreateConstGEP1_64(pointer, thunk->getArg(2), i));
-    llvm::Value *from = ir.CreateConstGEP1_64(llvm::Type::getInt8Ty(context),
-                                              results, offset);
+    llvm::Value *from =
+        ir.CreateConstGEP1_64(llvm::Type::getInt8Ty(context), results, offset);
     ir.CreateMemCpy(to, llvm::Align(8), from, llvm::Align(8),
                     descriptorBytes(output));
     offset += descriptorBytes(output);
@@ -155,14 +162,14 @@ static Constant *buildEntries(ConstantBuilder &b, const ModelInterface &model,
   SmallVector<Constant *> entries;
   for (const EntryInterface &entry : model.entries) {
     SmallVector<Constant *> functions;
-    for (LevelAttr level : target.getLevels())
-      functions.push_back(buildThunk(b, entry, level, weightBytes));
+    for (ArrayRef<LevelAttr> run : target.getRuns())
+      for (size_t index = 0; index < run.size(); ++index)
+        functions.push_back(buildThunk(b, entry, run, index, weightBytes));
     entries.push_back(b.structure(
         {b.text(entry.name), b.i32(entry.inputs.size()),
          b.i32(entry.outputs.size()), buildTensors(b, entry.inputs),
          buildTensors(b, entry.outputs), b.array(functions),
-         buildTensors(b, entry.states), b.i32(entry.states.size()),
-         b.i32(0)}));
+         buildTensors(b, entry.states), b.i32(entry.states.size()), b.i32(0)}));
   }
   return b.array(entries);
 }
@@ -245,9 +252,10 @@ static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
   if (!weights.path.empty()) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    os << ".section " << kWeightSection << ",\"a\",@progbits\n.balign 64\n.globl "
-       << symbol << "\n.hidden " << symbol << "\n.type " << symbol
-       << ",@object\n.size " << symbol << ", " << weights.bytes << "\n"
+    os << ".section " << kWeightSection
+       << ",\"a\",@progbits\n.balign 64\n.globl " << symbol << "\n.hidden "
+       << symbol << "\n.type " << symbol << ",@object\n.size " << symbol << ", "
+       << weights.bytes << "\n"
        << symbol << ":\n.zero " << weights.bytes << "\n.text\n";
     b.module.appendModuleInlineAsm(text);
   }
@@ -275,8 +283,8 @@ static Constant *buildGPU(ConstantBuilder &b, const GPUCode &code) {
 }
 
 void pquant::emitModelDescriptor(llvm::Module &module,
-                                 const ModelInterface &model,
-                                 TargetAttr target, const GPUCode &gpu,
+                                 const ModelInterface &model, TargetAttr target,
+                                 const GPUCode &gpu,
                                  const WeightLocation &weights,
                                  const TextAssets &text, StringRef prefix,
                                  StringRef producer) {
@@ -292,15 +300,28 @@ void pquant::emitModelDescriptor(llvm::Module &module,
   size_t numKernels = 0;
   Constant *kernels = buildKernels(b, target, numKernels);
   Constant *entries = buildEntries(b, model, target, weights.bytes);
-  Constant *descriptor = b.address(b.structure(
-      {b.i32(PQUANT_ABI_VERSION), b.i32(levels.size()), b.text(model.name),
-       b.text(producer), b.text(target.getTriple()), b.array(levels), entries,
-       b.i32(model.entries.size()), b.i32(numKernels), kernels,
-       buildWeights(b, weights, prefix), b.i64(weights.bytes), b.array(linears),
-       b.i32(linears.size()), b.i32(text.addsBegin),
-       b.optionalText(weights.separateFile), b.i64(weights.hash),
-       b.optionalText(text.tokenizer), b.i64(text.tokenizer.size()),
-       b.optionalText(text.chatTemplate), buildGPU(b, gpu)}));
+  Constant *descriptor =
+      b.address(b.structure({b.i32(PQUANT_ABI_VERSION),
+                             b.i32(levels.size()),
+                             b.text(model.name),
+                             b.text(producer),
+                             b.text(target.getTriple()),
+                             b.array(levels),
+                             entries,
+                             b.i32(model.entries.size()),
+                             b.i32(numKernels),
+                             kernels,
+                             buildWeights(b, weights, prefix),
+                             b.i64(weights.bytes),
+                             b.array(linears),
+                             b.i32(linears.size()),
+                             b.i32(text.addsBegin),
+                             b.optionalText(weights.separateFile),
+                             b.i64(weights.hash),
+                             b.optionalText(text.tokenizer),
+                             b.i64(text.tokenizer.size()),
+                             b.optionalText(text.chatTemplate),
+                             buildGPU(b, gpu)}));
 
   auto *getter = llvm::Function::Create(
       llvm::FunctionType::get(b.pointerType(), false),

@@ -1,15 +1,14 @@
-//===- CloneLevels.cpp - One copy of the code per instruction-set level
-//----===//
+//===- CloneLevels.cpp - One copy of the code per instruction-set level ---===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Replaces every function that has a body by one clone for each level of the
-// module's `pquant.target`: `@f` becomes `@f_generic`, `@f_avx2`, ..., each
-// with its `pquant.level`, calling the clones of its own level. Data is not
-// cloned.
+// Replaces every function that has a body by one clone for each run of levels
+// of the module's `pquant.target`: `@f` becomes `@f_generic`, `@f_avx2`, ...,
+// named after the first of the run, each with its `pquant.level`, calling the
+// clones of its own run. Data is not cloned.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,9 +32,39 @@ struct CloneLevelsPass : pquant::impl::CloneLevelsPassBase<CloneLevelsPass> {
 };
 } // namespace
 
-/// The name of a function's clone for a level.
+/// The name of a function's clone for levels that begin with `level`.
 static std::string cloneName(StringRef name, LevelAttr level) {
   return (name + "_" + level.getName()).str();
+}
+
+/// Makes `clone` the code of `run`; calls of functions in `defined` go to those
+/// of the same run. Where the run has several levels, which of them runs is
+/// handed from function to function.
+static void assignRun(func::FuncOp clone, ArrayRef<LevelAttr> run,
+                      const llvm::StringSet<> &defined) {
+  clone.setName(cloneName(clone.getName(), run.front()));
+  run.front().assignTo(clone);
+  // What the interface says has been read; code has no names.
+  clone.removeArgAttrsAttr();
+  clone.removeResAttrsAttr();
+  Value level;
+  if (run.size() > 1) {
+    Builder builder(clone);
+    SmallVector<Attribute> levels(run.begin(), run.end());
+    clone->setAttr(kSharedByAttrName, builder.getArrayAttr(levels));
+    unsigned position = clone.getNumArguments();
+    if (failed(clone.insertArgument(position, builder.getIndexType(),
+                                    DictionaryAttr(), clone.getLoc())))
+      llvm_unreachable("a function takes any last argument");
+    level = clone.getArgument(position);
+  }
+  clone.walk([&](func::CallOp call) {
+    if (!defined.contains(call.getCallee()))
+      return;
+    call.setCallee(cloneName(call.getCallee(), run.front()));
+    if (level)
+      call->insertOperands(call->getNumOperands(), level);
+  });
 }
 
 void CloneLevelsPass::runOnOperation() {
@@ -55,18 +84,8 @@ void CloneLevelsPass::runOnOperation() {
   }
   for (func::FuncOp function : functions) {
     OpBuilder builder(function);
-    for (LevelAttr level : target.getLevels()) {
-      auto clone = cast<func::FuncOp>(builder.clone(*function));
-      clone.setName(cloneName(function.getName(), level));
-      level.assignTo(clone);
-      // What the interface says has been read; code has no names.
-      clone.removeArgAttrsAttr();
-      clone.removeResAttrsAttr();
-      clone.walk([&](func::CallOp call) {
-        if (defined.contains(call.getCallee()))
-          call.setCallee(cloneName(call.getCallee(), level));
-      });
-    }
+    for (ArrayRef<LevelAttr> run : target.getRuns())
+      assignRun(cast<func::FuncOp>(builder.clone(*function)), run, defined);
     function.erase();
   }
 }

@@ -1,6 +1,6 @@
 // RUN: pquant-opt %s --pquant-clone-levels -split-input-file -verify-diagnostics | FileCheck %s
 
-// One clone of each function with a body for each level, in the order of the
+// One clone of each function with a body for each CPU, in the order of the
 // target; LLVM is told the CPU, the features when there are any, and the width.
 
 module attributes {pquant.target = #pquant.target<"x86_64-unknown-linux-gnu", levels = [
@@ -71,6 +71,42 @@ func.func @first() {
   return
 }
 func.func private @later() {
+  return
+}
+}
+
+// -----
+
+// Levels that differ in what kernels use share a clone. Its last argument says which of them runs; calls hand it on.
+
+// CHECK-LABEL: func.func @entry_narrow(
+// CHECK-SAME:    %[[X:[a-z0-9]+]]: i1) attributes
+// CHECK-NOT:     pquant.shared_by
+// CHECK:         func.call @inner_narrow(%[[X]]) : (i1) -> ()
+// CHECK-LABEL: func.func @entry_wide(
+// CHECK-SAME:    %[[X:[a-z0-9]+]]: i1, %[[LEVEL:[a-z0-9]+]]: index) attributes {passthrough = {{\[\[}}"target-cpu", "b"], ["target-features", "+f"]
+// CHECK-SAME:    pquant.level = #pquant.level<"wide"
+// CHECK-SAME:    pquant.shared_by = [#pquant.level<"wide", {{.*}}>, #pquant.level<"wider", {{.*}}>, #pquant.level<"widest", {{.*}}>]
+// CHECK:         func.call @inner_wide(%[[X]], %[[LEVEL]]) : (i1, index) -> ()
+// CHECK-NOT:   @entry_wider
+// CHECK:       func.func private @inner_narrow(
+// CHECK:       func.func private @inner_wide(
+// CHECK-NOT:     @inner_wider
+// CHECK:       func.func private @inner_other(
+// CHECK-SAME:    features = "-f"
+module attributes {pquant.target = #pquant.target<"t", levels = [
+    <"narrow", cpu = "a", features = "", requires = "", vector_bits = 128>,
+    <"wide", cpu = "b", features = "+f", requires = "f", vector_bits = 256>,
+    <"wider", cpu = "b", features = "+f,+g", requires = "f,g", vector_bits = 256>,
+    <"widest", cpu = "b", features = "", requires = "f,g,h", vector_bits = 256, tune = "c">,
+    <"other", cpu = "b", features = "-f", requires = "", vector_bits = 256>]>} {
+func.func @entry(%x: i1) {
+  scf.if %x {
+    func.call @inner(%x) : (i1) -> ()
+  }
+  return
+}
+func.func private @inner(%x: i1) {
   return
 }
 }

@@ -11,17 +11,22 @@
 include "pquant/Transforms/PackingPasses.td"
 
 def CloneLevelsPass : Pass<"pquant-clone-levels", "::mlir::ModuleOp"> {
-  let summary = "one copy of every function for each instruction-set level";
+  let summary = "copies of every function for the instruction-set levels";
   let description = [{
-    Precondition: the module has a `pquant.target`. Replaces every function that has a body by one clone for each level,
-    `@f` by `@f_<level>`, which carries `pquant.level` and, as `passthrough`, the CPU and features for LLVM, and calls
-    the clones of its own level. Globals and declarations are left alone.
+    Precondition: the module has a `pquant.target`. Replaces every function that has a body by one clone for each run of
+    levels that differ in their kernels only: `@f` by `@f_<first level>`, which carries `pquant.level` and, as
+    `passthrough`, the CPU and features for LLVM, and calls the clones of its own run. Where a run has several levels,
+    they are in `pquant.shared_by`, and a last argument of type index says which one of them runs. Globals and
+    declarations are left alone.
 
     ```
     func.func @main() { return }
     // becomes, with levels "generic" and "avx2"
     func.func @main_generic() attributes {pquant.level = #pquant.level<"generic", ...>} { return }
     func.func @main_avx2() attributes {pquant.level = #pquant.level<"avx2", ...>} { return }
+    // and with levels "avx512", "avx512vbmi" and "amx", all of CPU x86-64-v4,
+    func.func @main_avx512(%level: index) attributes {pquant.level = #pquant.level<"avx512", ...>,
+                                                      pquant.shared_by = [#pquant.level<"avx512", ...>, ...]} { return }
     ```
   }];
 }

@@ -163,6 +163,10 @@ public:
   /// The kernel of a spec, created on first use.
   func::FuncOp get(const KernelSpec &spec);
 
+  /// The function that takes a level's index after the kernel's operands and
+  /// calls the kernel of that level, created on first use.
+  func::FuncOp getSelector(const KernelSpec &spec, ArrayAttr levels);
+
 private:
   ModuleOp module;
   SymbolTable symbols;
@@ -195,6 +199,45 @@ func::FuncOp KernelLibrary::get(const KernelSpec &spec) {
             [this](const KernelSpec &other) { return get(other); });
   b.setInsertionPointToEnd(body);
   func::ReturnOp::create(b);
+  return function;
+}
+
+func::FuncOp KernelLibrary::getSelector(const KernelSpec &spec,
+                                        ArrayAttr levels) {
+  std::string name = "select_" + spec.getSymbolName();
+  if (auto existing = symbols.lookup<func::FuncOp>(name))
+    return existing;
+  SmallVector<func::FuncOp> kernels;
+  SmallVector<int64_t> cases;
+  for (auto level : levels.getAsRange<LevelAttr>()) {
+    KernelSpec leveled = spec;
+    leveled.level = level;
+    kernels.push_back(get(leveled));
+    if (kernels.size() > 1)
+      cases.push_back(kernels.size() - 1);
+  }
+  MLIRContext *context = module.getContext();
+  Location loc = UnknownLoc::get(context);
+  SmallVector<Type> types(kernels.front().getArgumentTypes());
+  types.push_back(IndexType::get(context));
+  auto function = func::FuncOp::create(
+      loc, name, FunctionType::get(context, types, /*results=*/{}));
+  function.setPrivate();
+  spec.level.assignTo(function);
+  symbols.insert(function);
+
+  Block *body = function.addEntryBlock();
+  OpBuilder builder = OpBuilder::atBlockEnd(body);
+  ValueRange operands = body->getArguments().drop_back();
+  auto select = scf::IndexSwitchOp::create(builder, loc, TypeRange(),
+                                           body->getArguments().back(), cases,
+                                           cases.size());
+  for (auto [kernel, region] : llvm::zip_equal(kernels, select.getRegions())) {
+    OpBuilder inside = OpBuilder::atBlockEnd(&region->emplaceBlock());
+    func::CallOp::create(inside, loc, kernel, operands);
+    scf::YieldOp::create(inside, loc);
+  }
+  func::ReturnOp::create(builder, loc);
   return function;
 }
 
@@ -239,7 +282,8 @@ static std::optional<KernelSpec> getSpec(Operation *op, LevelAttr level) {
       .Default(std::nullopt);
 }
 
-/// Replaces one op by a call; the kernels read rows as contiguous memory.
+/// Replaces one op by a call of its kernel, or where levels share the code, of
+/// its selector; the kernels read rows as contiguous memory.
 static LogicalResult replaceByCall(Operation *op, const KernelSpec &spec,
                                    KernelLibrary &library) {
   for (Value operand : op->getOperands()) {
@@ -253,16 +297,21 @@ static LogicalResult replaceByCall(Operation *op, const KernelSpec &spec,
       return op->emitOpError()
              << "expected operands with contiguous rows, but got " << type;
   }
-  func::FuncOp kernel = library.get(spec);
+  auto function = op->getParentOfType<func::FuncOp>();
+  auto levels = function->getAttrOfType<ArrayAttr>(kSharedByAttrName);
+  func::FuncOp kernel =
+      levels ? library.getSelector(spec, levels) : library.get(spec);
   OpBuilder builder(op);
   SmallVector<Value> operands;
   for (auto [operand, type] :
-       llvm::zip_equal(op->getOperands(), kernel.getArgumentTypes())) {
+       llvm::zip(op->getOperands(), kernel.getArgumentTypes())) {
     Value cast = operand;
     if (cast.getType() != type)
       cast = memref::CastOp::create(builder, op->getLoc(), type, operand);
     operands.push_back(cast);
   }
+  if (levels)
+    operands.push_back(function.getArguments().back());
   func::CallOp::create(builder, op->getLoc(), kernel, operands);
   op->erase();
   return success();

@@ -88,6 +88,36 @@ func.func @linears_i8mm(%q: memref<?x?xi8>, %s: memref<?xf32>, %t: memref<?xi32>
 
 // -----
 
+// Code that levels share calls the kernel of the level in its last argument; one selector for each kernel.
+
+#neon = #pquant.level<"neon", cpu = "generic", features = "", requires = "neon", vector_bits = 128, tune = "cortex-a55">
+#dotprod = #pquant.level<"dotprod", cpu = "generic", features = "+dotprod", requires = "neon,dotprod", vector_bits = 128>
+module attributes {pquant.target = #pquant.target<"aarch64-unknown-linux-gnu", levels = [#neon, #dotprod],
+                                                  binary = i1x16x8>} {
+// CHECK-LABEL: func.func @shared
+// CHECK-SAME:    %[[LEVEL:[a-z0-9]+]]: index)
+// CHECK:         call @select_pqk_float_linear_neon(%{{.*}}, %{{.*}}, %{{.*}}, %[[LEVEL]])
+// CHECK:         call @select_pqk_float_linear_neon(%{{.*}}, %{{.*}}, %{{.*}}, %[[LEVEL]])
+// CHECK-DAG:   func.func private @pqk_float_linear_neon(
+// CHECK-DAG:   func.func private @pqk_float_linear_dotprod(
+// CHECK-LABEL: func.func private @select_pqk_float_linear_neon(
+// CHECK-SAME:    %[[X:[a-z0-9]+]]: memref<?x?xf32, {{.*}}>, %[[W:[a-z0-9]+]]: memref<?xf32, {{.*}}>, %[[Y:[a-z0-9]+]]: memref<?x?xf32, {{.*}}>, %[[LEVEL:[a-z0-9]+]]: index) attributes {passthrough = {{.*}}"tune-cpu", "cortex-a55"
+// CHECK-NEXT:    scf.index_switch %[[LEVEL]]
+// CHECK-NEXT:    case 1 {
+// CHECK-NEXT:      func.call @pqk_float_linear_dotprod(%[[X]], %[[W]], %[[Y]])
+// CHECK:         default {
+// CHECK-NEXT:      func.call @pqk_float_linear_neon(%[[X]], %[[W]], %[[Y]])
+// CHECK-NOT:   @select_
+func.func @shared(%x: memref<?x?xf32>, %w: memref<?xf32>, %y: memref<?x?xf32>, %level: index)
+    attributes {pquant.level = #neon, pquant.shared_by = [#neon, #dotprod]} {
+  pqk.float_linear ins(%x, %w : memref<?x?xf32>, memref<?xf32>) outs(%y : memref<?x?xf32>)
+  pqk.float_linear ins(%x, %w : memref<?x?xf32>, memref<?xf32>) outs(%y : memref<?x?xf32>)
+  return
+}
+}
+
+// -----
+
 // The kernels of another target are not this pass's.
 #avx2 = #pquant.level<"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma", vector_bits = 256>
 module attributes {pquant.target = #pquant.target<"x86_64-pc-linux-gnu", levels = [#avx2]>} {
