@@ -1,5 +1,5 @@
 """Runs operators that the installed ONNX package does not know: each case is a model of one or a few nodes and its
-outputs by a NumPy reference. The model is compiled to a shared library and its outputs are compared.
+outputs by a NumPy reference. The model is compiled and its outputs are compared.
 
 A module `cases_NAME.py` holds functions that yield `Case`s; `operators.py --cases NAME` runs them all.
 """
@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "Inputs"))
+import artifacts  # noqa: E402  (the path above)
 
 OPSETS = {"": 24, "com.microsoft": 1}
 
@@ -82,13 +85,14 @@ def call(*command):
     return result.returncode, (result.stderr + result.stdout).strip()
 
 
-def run_case(case, tools, work):
+def run_case(case, arguments):
     """None, or what went wrong."""
-    stem = os.path.join(work, case.name)
+    stem = os.path.join(arguments.work, case.name)
     onnx.save(make_model(case), stem + ".onnx")
+    compiler, runner = artifacts.commands(arguments.tools, stem, arguments.target)
     # What is recognised does not depend on the target; one level compiles faster than all.
     options = ["--opt-report", "--target-cpu=generic"] if case.report else []
-    code, text = call(os.path.join(tools, "pquant-compile"), stem + ".onnx", "-o", stem + ".so", *options)
+    code, text = call(*compiler, *options)
     if case.error:
         return None if code == 1 and case.error in text else f"expected '{case.error}', but got: {text}"
     if code:
@@ -98,8 +102,7 @@ def run_case(case, tools, work):
     np.savez(stem + ".in.npz", **{f"in{i}": array for i, array in enumerate(case.inputs.values())})
     np.savez(stem + ".out.npz", **{f"out{i}": array for i, array in enumerate(case.outputs.values())})
     given = ["--inputs", stem + ".in.npz"] if case.inputs else []
-    code, text = call(os.path.join(tools, "pquant-run"), stem + ".so", *given, "--expect", stem + ".out.npz",
-                      "--tolerance", str(case.tolerance))
+    code, text = call(*runner, *given, "--expect", stem + ".out.npz", "--tolerance", str(case.tolerance))
     if case.failure:
         return None if code == 1 and case.failure in text else f"expected '{case.failure}', but got: {text}"
     return text if code else None
@@ -111,6 +114,7 @@ def main():
     parser.add_argument("--work", required=True)
     parser.add_argument("--cases", required=True)
     parser.add_argument("--filter", default="")
+    parser.add_argument("--target", default="", help="aarch64: under qemu; else this machine")
     arguments = parser.parse_args()
     os.makedirs(arguments.work, exist_ok=True)
     module = importlib.import_module("cases_" + arguments.cases)
@@ -119,7 +123,7 @@ def main():
         for case in function():
             if not re.search(arguments.filter, case.name):
                 continue
-            problem = run_case(case, arguments.tools, arguments.work)
+            problem = run_case(case, arguments)
             if problem:
                 failed += 1
                 print(f"FAILED: {case.name}: " + " / ".join(problem.splitlines()[:4]))
