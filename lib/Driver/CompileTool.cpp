@@ -74,7 +74,7 @@ struct Flags {
   cl::opt<std::string> chatTemplate{
       "chat-template",
       cl::desc("What stands around the messages of a conversation: a file "
-               "(docs/TextGeneration.md), chatml, plain or zephyr"),
+               "(docs/TextGeneration.md), chatml, llama2, plain or zephyr"),
       cl::value_desc("file or name"), cl::cat(category)};
   cl::opt<std::string> weights{
       "weights",

@@ -13,7 +13,7 @@ using namespace pquant::text;
 // Built-in templates
 //===----------------------------------------------------------------------===//
 
-const char pquant::text::builtinTemplateNames[] = "chatml, plain, zephyr";
+const char pquant::text::builtinTemplateNames[] = "chatml, llama2, plain, zephyr";
 
 namespace {
 struct Builtin {
@@ -28,6 +28,12 @@ static constexpr Builtin builtins[] = {
                "user.suffix = \"<|im_end|>\\n\"\n"
                "assistant.prefix = \"<|im_start|>assistant\\n\"\n"
                "assistant.suffix = \"<|im_end|>\\n\"\n"},
+    {"llama2", "begin = \"[INST] \"\n"
+               "system.prefix = \"<<SYS>>\\n\"\n"
+               "system.suffix = \"\\n<</SYS>>\\n\\n\"\n"
+               "user.prefix = \"\"\n"
+               "user.suffix = \" [/INST]\"\n"
+               "assistant.suffix = \"</s><s>[INST] \"\n"},
     {"plain", "system.suffix = \"\\n\"\n"
               "user.prefix = \"User: \"\n"
               "user.suffix = \"\\n\"\n"
