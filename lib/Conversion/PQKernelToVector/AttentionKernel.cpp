@@ -39,6 +39,11 @@ Value AttentionKernel::reduce(vector::CombiningKind kind, Value v) {
   return vector::ReductionOp::create(b, kind, v, flags);
 }
 
+Value AttentionKernel::larger(Value x, Value y) {
+  Value isLarger = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, y);
+  return b.select(isLarger, x, y);
+}
+
 Value AttentionKernel::loadRow(Value rows, ValueRange at, VectorType type) {
   if (spec.element.isF32())
     return b.loadVector(rows, at, type);
@@ -257,8 +262,7 @@ Value AttentionKernel::emitMaximum(Value head) {
       b.forLoop(b.index(0), b.index(kKeys), lanes, least,
                 [&](Value t, ValueRange carried) {
                   Value x = b.loadVector(logits, {head, t}, b.vecf(lanes));
-                  return SmallVector<Value>{
-                      arith::MaximumFOp::create(b, carried.front(), x)};
+                  return SmallVector<Value>{larger(x, carried.front())};
                 })
           .front();
   return reduce(vector::CombiningKind::MAXIMUMF, largest);

@@ -125,6 +125,9 @@ private:
   }
   Value exponential(Value x) { return mlir::math::ExpOp::create(b, x); }
   Value reduce(mlir::vector::CombiningKind kind, Value v);
+  /// The larger one, `y` where one is NaN: one instruction. A NaN among logits
+  /// still becomes one of the result, by the sum of exponentials.
+  Value larger(Value x, Value y);
 
   KernelBuilder &b;
   AttentionSpec spec;

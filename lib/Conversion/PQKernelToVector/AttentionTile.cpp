@@ -138,9 +138,8 @@ void AttentionKernel::emitTileExponentials(Value count) {
             .front();
       };
   Value before = b.loadVector(maxima, zero, type);
-  Value maximum = reduceRows(before, [&](Value t, Value largest) -> Value {
-    return arith::MaximumFOp::create(b, largest,
-                                     b.loadVector(tileLogits, {t, zero}, type));
+  Value maximum = reduceRows(before, [&](Value t, Value largest) {
+    return larger(b.loadVector(tileLogits, {t, zero}, type), largest);
   });
   // Where every logit so far is -inf, exp(-inf - 0) keeps the sums at 0.
   Value none = b.splat(negativeInfinity(), kRows);

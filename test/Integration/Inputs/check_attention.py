@@ -12,6 +12,8 @@ CASES = {  # name: (D, E, scale, causal, masked)
     "64_64_causal_scale3e000000": (64, 64, 0.125, True, False),
     "64_64_f16_causal_scale3e000000": (64, 64, 0.125, True, False),
     "64_64_i8_causal_scale3e000000": (64, 64, 0.125, True, False),
+    "128_64_i8_mask_scale3e000000": (128, 64, 0.125, False, True),
+    "64_128_i8_causal_scale3f800000": (64, 128, 1.0, True, False),
     "24_40_mask_scale3e800000": (24, 40, 0.25, False, True),
     "3_1_causal_mask_scale3f800000": (3, 1, 1.0, True, True),
 }
@@ -64,7 +66,20 @@ def check(library, level, name, shape, rng):
     mask[rng.random(mask.shape) < 0.3] = -np.inf
     mask[:, :, 0, :] = -np.inf  # a row without keys
     y = np.full((batch, heads, s, width), np.nan, np.float32)
-    library.call(f"attention_{name}_{level}", q, k, v, *([mask] if masked else []), y)
+    arguments = (k, v, *([mask] if masked else []), y)
+    # A row that is no number gives none, and changes no other row.
+    q[0, 0, s - 1, 0] = np.nan
+    library.call(f"attention_{name}_{level}", q, *arguments)
+    if t >= s and not np.isnan(y[0, 0, s - 1]).all() and not (masked and s == 1):
+        print(f"{level} {name} {shape}: expected NaN for a row with NaN")
+        return 1
+    others = y.copy()
+    others[0, 0, s - 1] = 0
+    if np.isnan(others).any():
+        print(f"{level} {name} {shape}: NaN in rows without NaN")
+        return 1
+    q[0, 0, s - 1, 0] = 1
+    library.call(f"attention_{name}_{level}", q, *arguments)
     want = reference(q, k_value, v_value, mask if masked else None, scale, causal)
     # 1e-5 of the largest value, as the op says.
     if np.abs(y - want).max() <= 1e-5 * max(1e-6, np.abs(want).max()):
