@@ -147,9 +147,7 @@ static LogicalResult verifyWeight(Operation *op, Value weight, LayoutKind kind,
   if (ShapedType::isDynamic(n) || ShapedType::isDynamic(matrices))
     return success();
   auto layout = LayoutAttr::get(op->getContext(), kind);
-  int64_t size = layout.getStorageBytes({matrices, n, k});
-  if (kind == LayoutKind::F32x16)
-    size /= sizeof(float);
+  int64_t size = layout.getStorageType({matrices, n, k}).getDimSize(0);
   std::string what =
       ("length of weight in layout " + stringifyLayoutKind(kind)).str();
   return verifySize(op, what, weight, 0, size);
@@ -226,7 +224,8 @@ LogicalResult pqk::FloatLinearOp::verify() {
   // (C2)
   if (ShapedType::isDynamic(k))
     return success();
-  return verifyWeight(*this, getWeight(), LayoutKind::F32x16, 1, n, k);
+  LayoutKind kind = isHalved() ? LayoutKind::BF16x16 : LayoutKind::F32x16;
+  return verifyWeight(*this, getWeight(), kind, 1, n, k);
 }
 
 /// (C3) of pqk.attention.

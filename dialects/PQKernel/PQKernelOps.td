@@ -149,25 +149,30 @@ def PQKernel_ExpertLinearOp : PQKernel_Op<"expert_linear"> {
 def PQKernel_FloatLinearOp : PQKernel_Op<"float_linear"> {
   let summary = "float32 matrix times float32 rows";
   let description = [{
-    `output[m, n] = sum_k input[m, k] * W[n, k]`, W in layout f32x16 of `weight` (flat floats). The order of the sum is the
-    level's own; levels agree to 1e-4 relative.
+    `output[m, n] = sum_k input[m, k] * W[n, k]`, W in layout f32x16 of `weight` (flat floats) or bf16x16 (flat i16). The
+    order of the sum is the level's own; levels agree to 1e-4 relative.
 
     Constraints:
     (C1) `output` has the input's M rows.
-    (C2) `weight` has the floats of an N x K matrix in layout f32x16.
+    (C2) `weight` has the elements of an N x K matrix in its layout.
 
     Example:
     ```mlir
     pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
     ```
   }];
-  let arguments = (ins PQKernel_Matrix<F32, 2>:$input, PQKernel_Matrix<F32, 1>:$weight, PQKernel_Matrix<F32, 2>:$output);
+  let arguments = (ins PQKernel_Matrix<F32, 2>:$input, PQKernel_Matrix<AnyTypeOf<[F32, I16]>, 1>:$weight,
+    PQKernel_Matrix<F32, 2>:$output);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     `ins` `(` $input `,` $weight `:` type($input) `,` type($weight) `)` `outs` `(` $output `:` type($output) `)` attr-dict
     (`->` type($results)^)?
   }];
   let extraClassDeclaration = [{
+    /// Whether the weight is in layout bf16x16.
+    bool isHalved() {
+      return ::llvm::cast<::mlir::ShapedType>(getWeight().getType()).getElementType().isInteger(16);
+    }
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutputMutable(); }
   }];
 }

@@ -73,7 +73,8 @@ def PQuant_LayoutKind : I32Enum<"LayoutKind", "storage layouts of weight matrice
     I32EnumCase<"I8x16x4", 1, "i8x16x4">,
     I32EnumCase<"F32x16", 2, "f32x16">,
     I32EnumCase<"I1x16x8", 3, "i1x16x8">,
-    I32EnumCase<"B16x256", 4, "b16x256">]> {
+    I32EnumCase<"B16x256", 4, "b16x256">,
+    I32EnumCase<"BF16x16", 5, "bf16x16">]> {
   let cppNamespace = "::pquant";
 }
 
@@ -100,6 +101,7 @@ def PQuant_LayoutAttr : PQuant_Attr<"Layout", "layout",
       lane l of a warp gives to a 16 x 256 matrix instruction.
     - `i8x16x4` (i8): `[N'/16][K'/4][16][4]` bytes; byte (r, c) of block (i, j) is `W[16i + r][4j + c]`.
     - `f32x16` (f32): `[N'/16][K][16]` floats, columns not padded; lane r of (i, k) is `W[16i + r][k]`.
+    - `bf16x16` (f32, each of them a bfloat16): the upper halves of the floats of `f32x16`.
 
     A stack of E matrices (rank 3) is E such matrices one after another.
   }];
@@ -108,8 +110,8 @@ def PQuant_LayoutAttr : PQuant_Attr<"Layout", "layout",
   let extraClassDeclaration = [{
     /// Bytes that a matrix (or stack of matrices) of this static shape takes.
     int64_t getStorageBytes(::llvm::ArrayRef<int64_t> shape) const;
-    /// The tensor type of the raw bytes: `tensor<bytes x i8>`, or f32 elements for `f32x16`.
-    ::mlir::RankedTensorType getStorageType(::mlir::RankedTensorType type) const;
+    /// The tensor type of the raw bytes: `tensor<bytes x i8>`, f32 elements for `f32x16`, i16 for `bf16x16`.
+    ::mlir::RankedTensorType getStorageType(::llvm::ArrayRef<int64_t> shape) const;
   }];
 }
 
@@ -182,7 +184,8 @@ def PQuant_TargetAttr : PQuant_Attr<"Target", "target",
   let description = [{
     The LLVM triple and the instruction-set levels, weakest first; kernels are generated once for each and chosen when the
     artifact is loaded, other code once for each run of levels that differ in their kernels only. Level 0 must run on every CPU of the architecture unless the user asked for one CPU.
-    `binary` is the layout of 1-bit matrices, `d16` where it is left out; INT8 matrices are `i8x16x4`, float ones `f32x16`.
+    `binary` is the layout of 1-bit matrices, `d16` where it is left out; INT8 matrices are `i8x16x4`, float ones `f32x16` or,
+    where no value has more digits, `bf16x16`.
 
     With a `gpu`, tensors live there and the levels are those of the code that drives it.
 

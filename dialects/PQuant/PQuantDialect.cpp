@@ -179,6 +179,7 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
     expected = IntegerType::get(context, 8);
     break;
   case LayoutKind::F32x16:
+  case LayoutKind::BF16x16:
     expected = Float32Type::get(context);
     break;
   }
@@ -202,16 +203,20 @@ int64_t LayoutAttr::getStorageBytes(ArrayRef<int64_t> shape) const {
     return matrices * layout::i8x16x4Bytes(rows, columns);
   case LayoutKind::F32x16:
     return matrices * layout::f32x16Elements(rows, columns) * sizeof(float);
+  case LayoutKind::BF16x16:
+    return matrices * layout::f32x16Elements(rows, columns) * sizeof(uint16_t);
   }
   llvm_unreachable("unknown layout kind");
 }
 
-RankedTensorType LayoutAttr::getStorageType(RankedTensorType type) const {
-  int64_t bytes = getStorageBytes(type.getShape());
+RankedTensorType LayoutAttr::getStorageType(ArrayRef<int64_t> shape) const {
+  Type element = IntegerType::get(getContext(), 8);
   if (getKind() == LayoutKind::F32x16)
-    return RankedTensorType::get({bytes / int64_t(sizeof(float))},
-                                 type.getElementType());
-  return RankedTensorType::get({bytes}, IntegerType::get(getContext(), 8));
+    element = Float32Type::get(getContext());
+  if (getKind() == LayoutKind::BF16x16)
+    element = IntegerType::get(getContext(), 16);
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  return RankedTensorType::get({getStorageBytes(shape) / bytes}, element);
 }
 
 //===----------------------------------------------------------------------===//

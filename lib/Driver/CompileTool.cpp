@@ -98,7 +98,7 @@ struct Flags {
   cl::opt<std::string> quantizeHead{
       "quantize-head",
       cl::desc("Quantise the LM head (float linears that make the outputs): "
-               "none (default) or int8; the weights' error is reported"),
+               "none (default), int8 or bf16; the weights' error is reported"),
       cl::init("none"), cl::cat(category)};
   cl::opt<std::string> cache{
       "cache",
@@ -242,9 +242,10 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   if (!llvm::is_contained({"error", "plus", "minus"}, flags.signZero))
     return reportError("--sign-zero expected error, plus or minus, but got '" +
                        flags.signZero + "'");
-  if (!llvm::is_contained({"none", "int8"}, flags.quantizeHead))
-    return reportError("--quantize-head expected none or int8, but got '" +
-                       flags.quantizeHead + "'");
+  if (!llvm::is_contained({"none", "int8", "bf16"}, flags.quantizeHead))
+    return reportError(
+        "--quantize-head expected none, int8 or bf16, but got '" +
+        flags.quantizeHead + "'");
   if (!llvm::is_contained({"f32", "f16", "int8"}, flags.cache))
     return reportError("--cache expected f32, f16 or int8, but got '" +
                        flags.cache + "'");
@@ -265,7 +266,7 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.snapWeights = flags.snapWeights;
   options.requireQuantized = flags.requireQuantized;
   options.cache = flags.cache;
-  options.quantizeHead = flags.quantizeHead == "int8";
+  options.quantizeHead = flags.quantizeHead;
   options.target = flags.target;
   options.onlyLevel = flags.targetCpu;
   options.features = flags.targetFeatures;
@@ -305,8 +306,8 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
     options.commandLine += " --target-features=" + options.features;
   if (options.cache != "f32")
     options.commandLine += " --cache=" + options.cache;
-  if (options.quantizeHead)
-    options.commandLine += " --quantize-head=int8";
+  if (options.quantizeHead != "none")
+    options.commandLine += " --quantize-head=" + options.quantizeHead;
   return options;
 }
 

@@ -207,7 +207,8 @@ static std::optional<std::pair<int32_t, int32_t>> parseKernel(StringRef name) {
     if (!name.consume_front(prefix))
       continue;
     if (kind != PQUANT_KERNEL_QUANTIZE)
-      return std::make_pair(kind, int32_t(name.contains("acc")));
+      return std::make_pair(
+          kind, int32_t(name.contains("acc") || name.contains("bf16")));
     for (uint32_t formula = 0; formula <= getMaxEnumValForFormula(); ++formula)
       if (name.contains(stringifyFormula(static_cast<Formula>(formula))))
         return std::make_pair(kind, int32_t(formula));

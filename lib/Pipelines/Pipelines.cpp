@@ -83,8 +83,8 @@ void pquant::buildPackingPipeline(OpPassManager &pm,
                       : options.cache == "f16" ? CacheType::F16
                                                : CacheType::F32;
   pm.addPass(createCreateEntryPointsPass(entryPoints));
-  if (options.quantizeHead)
-    pm.addPass(createQuantizeHeadPass());
+  if (options.quantizeHead != "none")
+    pm.addPass(createQuantizeHeadPass({options.quantizeHead}));
   pm.addPass(createPackBitsPass());
   addCleanup(pm);
   pm.addPass(createVerifyPackedPass());

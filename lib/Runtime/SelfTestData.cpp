@@ -154,16 +154,21 @@ static bool makeInt8Linear(const Case &c, Operands &ops, Random &random) {
   return makeOutput(c, ops, random);
 }
 
-static bool makeFloatLinear(const Case &c, Operands &ops, Random &random) {
+static bool makeFloatLinear(bool halved, const Case &c, Operands &ops,
+                            Random &random) {
   Operand *o = ops.all;
   ops.count = 3;
   if (!o[0].create(4, c.m, c.k, c.rowPadding) ||
-      !o[1].vector(4, c.blocksN() * c.k * 16))
+      !o[1].vector(halved ? 2 : 4, c.blocksN() * c.k * 16))
     return false;
   fillFloats(o[0], random);
   for (int64_t i = 0; i < c.blocksN() * c.k * 16; ++i) {
     int64_t row = i / (c.k * 16) * 16 + i % 16;
-    o[1].at<float>(0, i) = row < c.n ? random.unit() : 0.0f;
+    float value = row < c.n ? random.unit() : 0.0f;
+    if (halved)
+      memcpy(&o[1].at<uint16_t>(0, i), reinterpret_cast<char *>(&value) + 2, 2);
+    else
+      o[1].at<float>(0, i) = value;
   }
   return makeOutput(c, ops, random);
 }
@@ -264,7 +269,7 @@ bool pquant::makeOperands(const PQuantKernel &kernel, const Case &shape,
   case PQUANT_KERNEL_INT8_LINEAR:
     return makeInt8Linear(shape, operands, random);
   case PQUANT_KERNEL_FLOAT_LINEAR:
-    return makeFloatLinear(shape, operands, random);
+    return makeFloatLinear(kernel.variant & 1, shape, operands, random);
   case PQUANT_KERNEL_ATTENTION:
     return makeAttention(kernel.variant, shape, operands, random);
   default:

@@ -11,7 +11,7 @@
 //   quantize       x MxK f32 -> q MxKp i8, scale M f32, sum M i32
 //   binary_linear  q, scale, sum, w 1-bit bytes, wscale N f32 -> y MxN f32
 //   int8_linear    q, scale, w I8x16x4 bytes, rowsum N i32, wscale N f32 -> y
-//   float_linear   x MxK f32, w [ceil(N/16)][K][16] f32 -> y
+//   float_linear   x MxK f32, w [ceil(N/16)][K][16] f32 or bf16 -> y
 //   expert_linear  q, scale, index M i64, w E matrices in I8x16x4 one after
 //                  another, rowsum ExN i32, wscale ExN f32 -> y
 //   attention      q BxHxSxD f32, keys BxGxTxD, values BxGxTxE, mask 1x1xSxT

@@ -188,6 +188,12 @@ static ElementsAttr pack(ElementsAttr attr, RankedTensorType type,
                        columns, transposed ? 1 : columns, transposed ? rows : 1,
                        reinterpret_cast<float *>(packed));
     break;
+  case LayoutKind::BF16x16:
+    layout::packBF16x16(reinterpret_cast<const float *>(bytes.data()), rows,
+                        columns, transposed ? 1 : columns,
+                        transposed ? rows : 1,
+                        reinterpret_cast<uint16_t *>(packed));
+    break;
   }
   std::string name = "packed";
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(attr))
@@ -229,7 +235,7 @@ private:
     return success();
   }
 
-  LayoutAttr choose(RankedTensorType type) {
+  LayoutAttr choose(RankedTensorType type, ArrayRef<char> bytes) {
     int64_t rows = type.getDimSize(type.getRank() - 2);
     int64_t columns = type.getShape().back();
     Type element = type.getElementType();
@@ -244,6 +250,11 @@ private:
     else
       kind =
           fixed ? LayoutKind::F32x16 : chooser.chooseFloatLayout(rows, columns);
+    // Half the bytes where nothing is lost.
+    if (!fixed && kind == LayoutKind::F32x16 &&
+        layout::areBFloat16(reinterpret_cast<const float *>(bytes.data()),
+                            bytes.size() / sizeof(float)))
+      kind = LayoutKind::BF16x16;
     return LayoutAttr::get(&getContext(), kind);
   }
 
@@ -252,12 +263,12 @@ private:
     OpOperand *first = uses[0].operand;
     Location loc = first->getOwner()->getLoc();
     RankedTensorType type = typeOf(first->get());
-    LayoutAttr chosen = choose(type);
+    ElementsAttr plain = getConstant(uses[0].source.constant);
+    LayoutAttr chosen = choose(type, getConstantBytes(plain));
     if (failed(chosen.verifyEncoding(type.getShape(), type.getElementType(),
                                      [&] { return emitError(loc); })))
       return failure();
-    ElementsAttr packed = pack(getConstant(uses[0].source.constant), type,
-                               uses[0].source.transposed, chosen);
+    ElementsAttr packed = pack(plain, type, uses[0].source.transposed, chosen);
     llvm::DenseMap<Value, Value> constants;
     SmallVector<Value> old;
     for (const Use &use : uses) {

@@ -1,4 +1,4 @@
-//===- QuantizeHead.cpp - LM heads in INT8 --------------------------------===//
+//===- QuantizeHead.cpp - LM heads in INT8 or bfloat16 --------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "pquant/Layout/F32x16.h"
 #include "pquant/Support/Constants.h"
 #include "pquant/Support/TensorBuilders.h"
 #include "pquant/Support/TensorTypes.h"
@@ -83,10 +84,24 @@ struct FloatMatrix {
   }
 };
 
-/// A matrix in INT8, with the step of each row.
+/// Its N x K values in INT8, with the step of each row, or those nearest to
+/// them in bfloat16, still as floats and without steps.
 struct QuantizedMatrix {
   ElementsAttr values, steps;
   double error; ///< relative L2
+};
+
+/// The relative L2 error of numbers that stand for others.
+class RelativeError {
+public:
+  void add(double expected, double got) {
+    errors += (expected - got) * (expected - got);
+    squares += expected * expected;
+  }
+  double get() const { return squares > 0 ? std::sqrt(errors / squares) : 0; }
+
+private:
+  double errors = 0, squares = 0;
 };
 } // namespace
 
@@ -122,21 +137,34 @@ static float quantizeRow(const FloatMatrix &matrix, int64_t n, int8_t *values) {
   return step;
 }
 
+static QuantizedMatrix roundMatrix(MLIRContext *context,
+                                   const FloatMatrix &matrix) {
+  int64_t rows = matrix.rows, columns = matrix.columns;
+  auto type = RankedTensorType::get({rows, columns}, Float32Type::get(context));
+  AsmResourceBlob blob = allocateBlob(getStoredBytes(type));
+  auto *values = reinterpret_cast<float *>(blob.getMutableData().data());
+  RelativeError error;
+  for (int64_t n = 0; n < rows; ++n) {
+    for (int64_t k = 0; k < columns; ++k) {
+      float weight = matrix.at(n, k);
+      error.add(weight, *values++ = layout::roundToBFloat16(weight));
+    }
+  }
+  return {makeResourceAttr(type, std::move(blob), "head"), {}, error.get()};
+}
+
 static QuantizedMatrix quantizeMatrix(MLIRContext *context,
                                       const FloatMatrix &matrix) {
   int64_t rows = matrix.rows, columns = matrix.columns;
   AsmResourceBlob blob = allocateBlob(rows * columns);
   auto *values = reinterpret_cast<int8_t *>(blob.getMutableData().data());
   SmallVector<float> steps(rows);
-  double errors = 0, squares = 0;
+  RelativeError error;
   for (int64_t n = 0; n < rows; ++n) {
     int8_t *row = values + n * columns;
     steps[n] = quantizeRow(matrix, n, row);
-    for (int64_t k = 0; k < columns; ++k) {
-      double weight = matrix.at(n, k), error = weight - row[k] * steps[n];
-      errors += error * error;
-      squares += weight * weight;
-    }
+    for (int64_t k = 0; k < columns; ++k)
+      error.add(matrix.at(n, k), double(row[k] * steps[n]));
   }
   auto type =
       RankedTensorType::get({rows, columns}, IntegerType::get(context, 8));
@@ -144,8 +172,7 @@ static QuantizedMatrix quantizeMatrix(MLIRContext *context,
   ArrayRef<char> bytes(reinterpret_cast<const char *>(steps.data()),
                        rows * sizeof(float));
   return {makeResourceAttr(type, std::move(blob), "head"),
-          makeConstantAttr(stepType, bytes, "head_steps"),
-          squares > 0 ? std::sqrt(errors / squares) : 0};
+          makeConstantAttr(stepType, bytes, "head_steps"), error.get()};
 }
 
 //===----------------------------------------------------------------------===//
@@ -154,11 +181,13 @@ static QuantizedMatrix quantizeMatrix(MLIRContext *context,
 
 namespace {
 struct QuantizeHeadPass : pquant::impl::QuantizeHeadPassBase<QuantizeHeadPass> {
+  using QuantizeHeadPassBase::QuantizeHeadPassBase;
+
   void runOnOperation() override;
 
 private:
   void replace(FloatLinearOp head);
-  /// The INT8 form of a weight, made and reported on its first use.
+  /// The narrow form of a weight, made and reported on its first use.
   const QuantizedMatrix &quantize(FloatLinearOp head,
                                   const FloatMatrix &matrix);
 
@@ -171,10 +200,13 @@ const QuantizedMatrix &QuantizeHeadPass::quantize(FloatLinearOp head,
                                                   const FloatMatrix &matrix) {
   auto [it, isNew] = done.try_emplace(matrix.data);
   if (isNew) {
-    it->second = quantizeMatrix(&getContext(), matrix);
+    bool isInt8 = format == "int8";
+    it->second = isInt8 ? quantizeMatrix(&getContext(), matrix)
+                        : roundMatrix(&getContext(), matrix);
     emitWarning(head.getLoc()) << llvm::formatv(
-        "head of {0} x {1} in INT8: relative L2 error of its weights {2:e2}",
-        matrix.rows, matrix.columns, it->second.error);
+        "head of {0} x {1} in {2}: relative L2 error of its weights {3:e2}",
+        matrix.rows, matrix.columns, isInt8 ? "INT8" : "bfloat16",
+        it->second.error);
   }
   return it->second;
 }
@@ -186,12 +218,16 @@ void QuantizeHeadPass::replace(FloatLinearOp head) {
   const QuantizedMatrix &quantized = quantize(head, *matrix);
   OpBuilder builder(head);
   Location loc = head.getLoc();
+  Value values = arith::ConstantOp::create(builder, loc,
+                                           cast<TypedAttr>(quantized.values));
+  if (!quantized.steps) {
+    Value linear = FloatLinearOp::create(builder, loc, head.getInput(), values);
+    return head.replaceAllUsesWith(linear);
+  }
   auto quantizer =
       QuantizerAttr::get(&getContext(), Formula::MulRecip, llvm::APFloat(1e-5f),
                          Guard::Max, /*qmin=*/-128, /*qmax=*/127);
   auto input = QuantizeOp::create(builder, loc, head.getInput(), quantizer);
-  Value values = arith::ConstantOp::create(builder, loc,
-                                           cast<TypedAttr>(quantized.values));
   Value steps =
       arith::ConstantOp::create(builder, loc, cast<TypedAttr>(quantized.steps));
   Value linear = Int8LinearOp::create(builder, loc, input.getValues(),
@@ -200,6 +236,11 @@ void QuantizeHeadPass::replace(FloatLinearOp head) {
 }
 
 void QuantizeHeadPass::runOnOperation() {
+  if (format != "int8" && format != "bf16") {
+    getOperation().emitError()
+        << "expected format to be 'int8' or 'bf16', but got '" << format << "'";
+    return signalPassFailure();
+  }
   llvm::SetVector<Operation *> heads;
   getOperation().walk([&](func::ReturnOp op) {
     for (Value output : op.getOperands())

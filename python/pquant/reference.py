@@ -444,3 +444,19 @@ def unpack_f32x16(data: np.ndarray, rows: int, columns: int) -> np.ndarray:
     blocks = -(-rows // 16)
     matrix = np.asarray(data, F32).reshape(blocks, columns, 16).transpose(0, 2, 1)
     return matrix.reshape(blocks * 16, columns)[:rows]
+
+
+def pack_bf16x16(weight: np.ndarray) -> np.ndarray:
+    """Layout bf16x16: the upper halves of the floats of f32x16.
+
+    weight: float32 [N, K], all bfloat16 values, else ValueError. Returns uint16, [N/16][K][16] in order.
+    """
+    bits = pack_f32x16(weight).view(np.uint32)
+    if (bits & 0xFFFF).any():
+        raise ValueError("expected weights that are bfloat16 values")
+    return (bits >> 16).astype(np.uint16)
+
+
+def unpack_bf16x16(data: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """The matrix float32 [rows, columns] of halves in layout bf16x16."""
+    return unpack_f32x16((np.asarray(data, np.uint32) << 16).view(F32), rows, columns)

@@ -80,13 +80,25 @@ func.func @feed_forward(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   return %y : tensor<?x8xf32>
 }
 
-// A large float matrix is packed by rows, whatever its order was.
+// A large float matrix is packed by rows, whatever its order was; where all its values are bfloat16, in two bytes each.
 
 // CHECK-LABEL: func.func @head(
 // CHECK:         %[[W:.+]] = arith.constant dense_resource<{{.+}}> : tensor<512x32xf32, #pquant.layout<f32x16>>
 // CHECK-NOT:     linalg.transpose
 // CHECK:         pquant.float_linear %{{.+}}, %[[W]]
 func.func @head(%x: tensor<4x32xf32>) -> tensor<4x512xf32> {
+  %w = arith.constant dense<0.1> : tensor<32x512xf32>
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4x512xf32>
+  %i = linalg.fill ins(%zero : f32) outs(%e : tensor<4x512xf32>) -> tensor<4x512xf32>
+  %y = linalg.matmul ins(%x, %w : tensor<4x32xf32>, tensor<32x512xf32>) outs(%i : tensor<4x512xf32>) -> tensor<4x512xf32>
+  return %y : tensor<4x512xf32>
+}
+
+// CHECK-LABEL: func.func @bfloat16_head(
+// CHECK:         %[[W:.+]] = arith.constant dense_resource<{{.+}}> : tensor<512x32xf32, #pquant.layout<bf16x16>>
+// CHECK:         pquant.float_linear %{{.+}}, %[[W]]
+func.func @bfloat16_head(%x: tensor<4x32xf32>) -> tensor<4x512xf32> {
   %w = arith.constant dense<0.125> : tensor<32x512xf32>
   %zero = arith.constant 0.0 : f32
   %e = tensor.empty() : tensor<4x512xf32>

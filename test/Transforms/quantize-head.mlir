@@ -1,12 +1,14 @@
 // RUN: pquant-opt %s --pquant-quantize-head -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: not pquant-opt %s --pquant-quantize-head=format=f16 -split-input-file 2>&1 | FileCheck %s --check-prefix=FORMAT
+// FORMAT: error: expected format to be 'int8' or 'bf16', but got 'f16'
 
 // Through reshapes and elementwise operations; one warning and one constant for both entry points. Rows are 127 times
 // 1/127, 0 and 2: a step of 1/127, 0 and 2/127.
 
 // CHECK-LABEL: func.func @main(
+// CHECK:         %[[W:.+]] = arith.constant dense_resource<head> : tensor<3x2xi8>
 // CHECK:         %[[Q:.+]], %[[QS:.+]] = pquant.quantize %{{.+}} {quantizer = #pquant.quantizer<mul_recip, eps = 1.0e-05>}
-// CHECK-DAG:     %[[W:.+]] = arith.constant dense_resource<head> : tensor<3x2xi8>
-// CHECK-DAG:     %[[S:.+]] = arith.constant dense<[0.00787401571, 0.000000e+00, 0.0157480314]> : tensor<3xf32>
+// CHECK:         %[[S:.+]] = arith.constant dense<[0.00787401571, 0.000000e+00, 0.0157480314]> : tensor<3xf32>
 // CHECK:         pquant.int8_linear %[[Q]], %[[QS]], %[[W]], %[[S]]
 // CHECK-NOT:     pquant.float_linear
 func.func @main(%x: tensor<?x?x2xf32>) -> tensor<?x?x3xf32> {

@@ -260,6 +260,17 @@ class LayoutTest(unittest.TestCase):
                 self.assertEqual(lanes[i, k, r], weight[16 * i + r, k] if 16 * i + r < rows else 0)
             np.testing.assert_array_equal(ref.unpack_f32x16(data, rows, columns), weight)
 
+    def test_bf16x16(self):
+        rng = np.random.default_rng(9)
+        for rows, columns in self.SHAPES:
+            weight = rng.integers(-255, 256, (rows, columns)).astype(F32) / 64
+            data = ref.pack_bf16x16(weight)
+            self.assertEqual((data.dtype, data.nbytes), (np.uint16, ref.pack_f32x16(weight).nbytes // 2))
+            self.assertEqual(data[0], weight[:1].view(np.uint32)[0, 0] >> 16)
+            np.testing.assert_array_equal(ref.unpack_bf16x16(data, rows, columns), weight)
+        with self.assertRaises(ValueError):
+            ref.pack_bf16x16(np.full((1, 1), 0.1, F32))
+
 
 class ImportTest(unittest.TestCase):
     def test_needs_numpy_only(self):

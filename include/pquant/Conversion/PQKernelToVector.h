@@ -49,6 +49,8 @@ struct KernelSpec {
   QuantizerAttr quantizer;
   /// Attention only.
   AttentionSpec attention = {};
+  /// FloatLinear only: weights in layout bf16x16.
+  bool halved = false;
 
   /// `pqk_binary_linear_acc_avx2`, `pqk_quantize_mul_recip_avx2`.
   std::string getSymbolName() const;

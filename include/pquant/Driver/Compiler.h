@@ -57,7 +57,8 @@ struct CompilerOptions {
   bool snapWeights = false;
   bool requireQuantized = false;
   std::string cache = "f32"; ///< what caches hold: f32, f16 or int8
-  bool quantizeHead = false; ///< float linears of the outputs to INT8
+  std::string quantizeHead =
+      "none"; ///< or int8, bf16: float linears of outputs
   bool timing = false;
   bool optReport = false;
   bool elideWeights = false;

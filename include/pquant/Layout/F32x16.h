@@ -1,4 +1,4 @@
-//===- F32x16.h - The f32x16 layout of float matrices -----------*- C++ -*-===//
+//===- F32x16.h - The layouts of float matrices -----------------*- C++ -*-===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,7 +7,8 @@
 //
 // f32x16 stores [ceil(rows / 16)][columns][16] floats: lane r of (i, k) is
 // W[16i + r][k]. Rows are padded with zeros, columns are not padded
-// (docs/Layout.md, section 5).
+// (docs/Layout.md, section 5). bf16x16 stores the upper halves of these floats,
+// for matrices whose every value is a bfloat16 (section 9).
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,6 +38,20 @@ void packF32x16(const float *values, size_t rows, size_t columns,
 /// The inverse, to row-major order.
 void unpackF32x16(const float *packed, size_t rows, size_t columns,
                   float *values);
+
+/// The nearest bfloat16, of two the one with an even last bit.
+float roundToBFloat16(float value);
+
+/// Whether each of `count` values is a bfloat16.
+bool areBFloat16(const float *values, size_t count);
+
+/// Packs like packF32x16, each value's upper half.
+void packBF16x16(const float *values, size_t rows, size_t columns,
+                 size_t rowStride, size_t columnStride, uint16_t *packed);
+
+/// The inverse, to row-major order.
+void unpackBF16x16(const uint16_t *packed, size_t rows, size_t columns,
+                   float *values);
 
 } // namespace pquant::layout
 

@@ -61,10 +61,11 @@ struct RaisingOptions : mlir::PassPipelineOptions<RaisingOptions> {
 
 /// Options of the packing phase.
 struct PackingOptions : mlir::PassPipelineOptions<PackingOptions> {
-  Option<bool> quantizeHead{
+  Option<std::string> quantizeHead{
       *this, "quantize-head",
-      llvm::cl::desc("Quantise the float linears of the outputs to INT8"),
-      llvm::cl::init(false)};
+      llvm::cl::desc("What the float linears of the outputs become: none, "
+                     "int8 or bf16"),
+      llvm::cl::init("none")};
   Option<std::string> cache{
       *this, "cache",
       llvm::cl::desc("What the caches of prefill and decode hold: f32, f16 or "

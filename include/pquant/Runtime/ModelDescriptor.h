@@ -114,7 +114,8 @@ typedef struct PQuantKernel {
   const char *name;
   int32_t kind; ///< a PQuantKernelKind
   /// PQUANT_KERNEL_QUANTIZE: the rounding formula (#pquant.formula's number);
-  /// linear kernels: 1 when the result is added to the output;
+  /// PQUANT_KERNEL_FLOAT_LINEAR: 1 when weights are in layout bf16x16;
+  /// other linear kernels: 1 when the result is added to the output;
   /// PQUANT_KERNEL_ATTENTION: D in bits 0 to 11, E in 12 to 23, a
   /// PQuantCacheElement in 24 and 25, bit 26 where there is a mask.
   int32_t variant;

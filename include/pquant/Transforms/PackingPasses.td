@@ -112,7 +112,8 @@ def PackBitsPass : Pass<"pquant-pack-bits", "::mlir::ModuleOp"> {
     Repacks the constant weights of linear layers into the layout that the module's `pquant.target` chooses
     (`LayoutChooserInterface`), as tensors with a `#pquant.layout` encoding whose blob holds the packed bytes
     (docs/Layout.md). Weights are packed one at a time; the plain bytes are freed as soon as nothing else refers to them.
-    A constant that several ops share is packed once. A tied embedding keeps its plain copy for the gather.
+    A constant that several ops share is packed once. A tied embedding keeps its plain copy for the gather. A float matrix
+    whose every value is a bfloat16 takes two bytes a value (`bf16x16`).
 
     Left alone: 1-bit linears with several scales a row (no kernel takes groups; they are decomposed later), weights that
     are no constants. Both give a remark, and `pquant-verify-packed` names the latter.
@@ -132,12 +133,12 @@ def PackBitsPass : Pass<"pquant-pack-bits", "::mlir::ModuleOp"> {
 }
 
 def QuantizeHeadPass : Pass<"pquant-quantize-head", "::mlir::ModuleOp"> {
-  let summary = "float linears that make the model's outputs become INT8";
+  let summary = "float linears that make the model's outputs become INT8 or bfloat16";
   let description = [{
     A `pquant.float_linear` whose result an entry point returns, through reshapes, slices and elementwise operations at
-    most, is a head (the LM head of a decoder). Its rows are quantised to INT8, each with its own step
-    `max|w| / 127`, its input by `mul_recip`, eps 1e-5. What that costs in accuracy is reported as the relative L2 error
-    of the weights. Fails where the module has no head with constant weights.
+    most, is a head (the LM head of a decoder). With format `int8` its rows are quantised, each with its own step
+    `max|w| / 127`, its input by `mul_recip`, eps 1e-5; with `bf16` its weights are rounded to the nearest bfloat16 and
+    the input stays. What that costs in accuracy is reported as the relative L2 error of the weights. Fails where the module has no head with constant weights.
 
     ```
     %y = pquant.float_linear %x, %w : tensor<4x128xf32>, tensor<1000x128xf32> -> tensor<4x1000xf32>
@@ -146,6 +147,7 @@ def QuantizeHeadPass : Pass<"pquant-quantize-head", "::mlir::ModuleOp"> {
     %y = pquant.int8_linear %q, %s, %w8, %ws : .., tensor<1000x128xi8>, tensor<1000xf32> -> tensor<4x1000xf32>
     ```
   }];
+  let options = [Option<"format", "format", "std::string", /*default=*/"\"int8\"", "`int8` or `bf16`">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::pquant::PQuantDialect"];
 }
 

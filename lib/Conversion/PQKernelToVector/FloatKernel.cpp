@@ -1,4 +1,4 @@
-//===- FloatKernel.cpp - float32 matrix times float32 rows ----------------===//
+//===- FloatKernel.cpp - Float matrix times float32 rows ------------------===//
 //
 // Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -10,6 +10,7 @@
 // One row takes many blocks (independent chains hide the latency of the
 // multiply-add), many rows take few. The tile sizes follow from the level's
 // vector width; multiply-add has one rounding where the level has "fma".
+// Weights of two bytes are widened on the way: the same floats, the same sums.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,6 +36,17 @@ static FloatTiles getFloatTiles(int64_t vectorBits) {
   return {{2, 1}, {1}, {2, 1}};
 }
 
+/// 16 weights from element `at` on.
+static Value loadWeights(KernelBuilder &b, const LinearArgs &args, Value at) {
+  VectorType floats = b.vecf(kBlockRows);
+  if (cast<MemRefType>(args.weight.getType()).getElementType().isF32())
+    return b.loadVector(args.weight, at, floats);
+  Value halves = b.loadVector(args.weight, at, b.veci(kBlockRows, 16));
+  VectorType words = b.veci(kBlockRows, 32);
+  Value wide = arith::ExtUIOp::create(b, words, halves);
+  return b.bitcast(b.shiftLeft(wide, 16), floats);
+}
+
 /// Sums over k of `rows` rows from m times blocks.
 static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
                                    bool fused, Value m, int64_t rows,
@@ -50,8 +62,8 @@ static SmallVector<Value> emitTile(KernelBuilder &b, const LinearArgs &args,
       b.index(0), args.columns, 1, init, [&](Value k, ValueRange carried) {
         SmallVector<Value> weights, sums;
         for (Value base : bases)
-          weights.push_back(b.loadVector(
-              args.weight, b.add(base, b.mul(k, kBlockRows)), type));
+          weights.push_back(
+              loadWeights(b, args, b.add(base, b.mul(k, kBlockRows))));
         for (int64_t i = 0; i < rows; ++i) {
           Value x = b.splat(b.load(args.input, {b.add(m, i), k}), kBlockRows);
           for (Value weight : weights)
@@ -70,7 +82,7 @@ void pquant::emitFloatLinear(KernelBuilder &b, const KernelSpec &spec,
   auto vector = [&] {
     GemvPlan plan;
     plan.groups = tiles.vectorBlocks;
-    plan.blockBytes = 4 * kBlockRows;
+    plan.blockBytes = (spec.halved ? 2 : 4) * kBlockRows;
     plan.dot = [&](Value m, Value, ArrayRef<Value> blocks) {
       return emitTile(b, args, fused, m, 1, blocks);
     };

@@ -92,6 +92,8 @@ std::string KernelSpec::getSymbolName() const {
   std::string name = ("pqk_" + getKindName(kind)).str();
   if (accumulate)
     name += "_acc";
+  if (halved)
+    name += "_bf16";
   if (quantizer)
     name += "_" + getQuantizerName(quantizer);
   if (kind == KernelKind::Attention)
@@ -137,7 +139,7 @@ static SmallVector<Type> getArgumentTypes(MLIRContext *context,
   case KernelKind::ExpertLinear:
     return {mat(i8), vec(f32), vec(i64), vec(i8), mat(i32), mat(f32), mat(f32)};
   case KernelKind::FloatLinear:
-    return {mat(f32), vec(f32), mat(f32)};
+    return {mat(f32), vec(spec.halved ? b.getI16Type() : f32), mat(f32)};
   case KernelKind::Attention: {
     auto heads = [&](Type element) -> Type {
       SmallVector<int64_t> shape(4, ShapedType::kDynamic);
@@ -264,8 +266,9 @@ static std::optional<KernelSpec> getSpec(Operation *op, LevelAttr level) {
         return KernelSpec{
             KernelKind::ExpertLinear, level, op.getAccumulate(), {}};
       })
-      .Case([&](pqk::FloatLinearOp) {
-        return KernelSpec{KernelKind::FloatLinear, level, false, {}};
+      .Case([&](pqk::FloatLinearOp op) {
+        return KernelSpec{
+            KernelKind::FloatLinear, level, false, {}, {}, op.isHalved()};
       })
       .Case([&](pqk::AttentionOp op) {
         auto typeOf = [](Value operand) {

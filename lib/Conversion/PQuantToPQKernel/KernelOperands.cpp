@@ -37,7 +37,7 @@ Value pquant::buildFlatWeight(OpBuilder &builder, Location loc, Value weight) {
   auto layout = cast<LayoutAttr>(type.getEncoding());
   return arith::ConstantOp::create(
       builder, loc,
-      DenseResourceElementsAttr::get(layout.getStorageType(type),
+      DenseResourceElementsAttr::get(layout.getStorageType(type.getShape()),
                                      packed.getRawHandle()));
 }
 

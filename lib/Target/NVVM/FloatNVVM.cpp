@@ -21,6 +21,18 @@ using namespace pquant::nvvm;
 /// Columns that a warp takes at once.
 static constexpr int64_t kStep = 8;
 
+/// Four weights from element `at` on, of f32x16 or bf16x16.
+static Value loadWeights(KernelBuilder &b, Value memory, Value at) {
+  Type element = cast<MemRefType>(memory.getType()).getElementType();
+  Value loaded = vector::LoadOp::create(
+      b, b.vec(4, element), memory, at, /*nontemporal=*/false,
+      llvm::MaybeAlign(element.getIntOrFloatBitWidth() / 2));
+  if (element.isF32())
+    return loaded;
+  Value wide = arith::ExtUIOp::create(b, b.veci(4, 32), loaded);
+  return b.bitcast(b.shiftLeft(wide, 16), b.vecf(4));
+}
+
 static void emitBlock(KernelBuilder &b, const GPUBlock &block,
                       const Linear &linear) {
   Lane at(b, block.thread);
@@ -32,9 +44,7 @@ static void emitBlock(KernelBuilder &b, const GPUBlock &block,
       [&](Value k, ValueRange carried) {
         Value place =
             b.add(base, b.add(b.mul(k, kBlockRows), b.mul(at.quad, 4)));
-        Value weights =
-            vector::LoadOp::create(b, b.vecf(4), linear.weight, place,
-                                   /*nontemporal=*/false, llvm::MaybeAlign(16));
+        Value weights = loadWeights(b, linear.weight, place);
         Value x = b.load(linear.input, {block.y, k});
         SmallVector<Value> acc;
         for (auto [i, sum] : llvm::enumerate(carried))

@@ -184,6 +184,14 @@ func.func @float_linear_c2(%x: memref<4x10xf32>, %w: memref<30xf32>, %y: memref<
 
 // -----
 
+func.func @float_linear_c2_bf16(%x: memref<4x10xf32>, %w: memref<80xi16>, %y: memref<4x3xf32>) {
+  // expected-error @+1 {{'pqk.float_linear' op expected length of weight in layout bf16x16 to be 160, but got 80}}
+  pqk.float_linear ins(%x, %w : memref<4x10xf32>, memref<80xi16>) outs(%y : memref<4x3xf32>)
+  return
+}
+
+// -----
+
 func.func @parallel_c1(%n: index) {
   // expected-error @+1 {{'pqk.parallel' op expected a region with the arguments begin and end of type index}}
   "pqk.parallel"(%n, %n) ({

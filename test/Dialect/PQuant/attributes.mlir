@@ -24,10 +24,11 @@ module attributes {pquant.target = #pquant.target<"x86_64-unknown-linux-gnu", le
 // -----
 
 // CHECK-LABEL: @layouts
-// CHECK-SAME: tensor<3x100xi1, #pquant.layout<d16>>, tensor<2x3x100xi8, #pquant.layout<i8x16x4>>, tensor<3x100xf32, #pquant.layout<f32x16>>
+// CHECK-SAME: tensor<3x100xi1, #pquant.layout<d16>>, tensor<2x3x100xi8, #pquant.layout<i8x16x4>>, tensor<3x100xf32, #pquant.layout<f32x16>>,
+// CHECK-SAME: tensor<3x100xf32, #pquant.layout<bf16x16>>
 func.func private @layouts(
   tensor<3x100xi1, #pquant.layout<d16>>, tensor<2x3x100xi8, #pquant.layout<i8x16x4>>,
-  tensor<3x100xf32, #pquant.layout<f32x16>>)
+  tensor<3x100xf32, #pquant.layout<f32x16>>, tensor<3x100xf32, #pquant.layout<bf16x16>>)
 
 // -----
 

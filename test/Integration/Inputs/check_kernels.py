@@ -243,6 +243,13 @@ class Checker:
                 y = np.full((m, n), 5, np.float32)
                 self.library.call(f"float_linear_{self.level}", x, pack_f32(w), y)
                 self.expect(f"float_linear {(m, n, k)}", y, x.astype(np.float64) @ w.T.astype(np.float64), exact=False)
+                # The upper halves of floats are floats: the same sums, bit for bit.
+                halves = pack_f32(w).view(np.uint16)[1::2].copy()
+                widened = (halves.astype(np.uint32) << 16).view(np.float32)
+                self.library.call(f"float_linear_{self.level}", x, widened, y)
+                z = np.full((m, n), 5, np.float32)
+                self.library.call(f"float_linear_bf16_{self.level}", x, halves, z)
+                self.expect(f"float_linear_bf16 {(m, n, k)}", z, y)
 
 
 def request_tiles():

@@ -59,6 +59,16 @@ func.func @int8_rows(%q: memref<64x128xi8>, %s: memref<64xf32>, %w: memref<4096x
   return
 }
 
+// CHECK-LABEL: func.func @bfloat16_weights
+// CHECK:         vector.load %{{.+}} {alignment = 8 : i64} : memref<1600xi16>, vector<4xi16>
+// CHECK:         arith.shli
+// CHECK:         vector.bitcast
+// CHECK:         math.fma
+func.func @bfloat16_weights(%x: memref<?x100xf32>, %w: memref<1600xi16>, %y: memref<?x16xf32>) {
+  pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xi16>) outs(%y : memref<?x16xf32>)
+  return
+}
+
 // CHECK-LABEL: func.func @others
 // CHECK:         math.roundeven
 // CHECK:         math.fma

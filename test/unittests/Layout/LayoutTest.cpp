@@ -16,6 +16,8 @@
 #include "pquant/Layout/I1x16x8.h"
 #include "pquant/Layout/I8x16x4.h"
 #include "gtest/gtest.h"
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <utility>
 #include <vector>
@@ -221,5 +223,38 @@ TEST(F32x16, FormulaStridesAndInverse) {
     unpackF32x16(packed.data(), rows, columns, back.data());
     EXPECT_EQ(back, values);
   }
+}
+
+TEST(BF16x16, UpperHalvesOfF32x16) {
+  for (auto [rows, columns] : shapes) {
+    std::vector<float> values(rows * columns);
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = roundToBFloat16(static_cast<float>(i) * 1.37f - 20.0f);
+    EXPECT_TRUE(areBFloat16(values.data(), values.size()));
+    std::vector<float> floats(f32x16Elements(rows, columns));
+    std::vector<uint16_t> packed(floats.size(), 1);
+    packF32x16(values.data(), rows, columns, columns, 1, floats.data());
+    packBF16x16(values.data(), rows, columns, columns, 1, packed.data());
+    for (size_t i = 0; i < floats.size(); ++i) {
+      uint32_t bits;
+      memcpy(&bits, &floats[i], sizeof bits);
+      EXPECT_EQ(bits, uint32_t(packed[i]) << 16);
+    }
+    std::vector<float> back(values.size());
+    unpackBF16x16(packed.data(), rows, columns, back.data());
+    EXPECT_EQ(back, values);
+  }
+}
+
+TEST(BF16x16, RoundsToNearestEven) {
+  EXPECT_EQ(roundToBFloat16(0x1.01p0f), 0x1.00p0f);    // a tie
+  EXPECT_EQ(roundToBFloat16(0x1.03p0f), 0x1.04p0f);    // a tie
+  EXPECT_EQ(roundToBFloat16(0x1.0102p0f), 0x1.02p0f);  // beyond the tie
+  EXPECT_EQ(roundToBFloat16(-0x1.fffffep3f), -0x1p4f); // carries
+  EXPECT_EQ(roundToBFloat16(HUGE_VALF), HUGE_VALF);
+  EXPECT_TRUE(std::isnan(roundToBFloat16(std::nanf(""))));
+  const float exact[] = {1.0f, -2.5f}, inexact[] = {1.0f, 0.1f};
+  EXPECT_TRUE(areBFloat16(exact, 2));
+  EXPECT_FALSE(areBFloat16(inexact, 2));
 }
 } // namespace
