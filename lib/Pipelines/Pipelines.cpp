@@ -121,6 +121,8 @@ static void addBufferization(OpPassManager &pm,
 
 void pquant::buildKernelsPipeline(OpPassManager &pm) {
   addBufferization(pm, {});
+  pm.addNestedPass<func::FuncOp>(createPlanBuffersPass());
+  addCleanup(pm);
   pm.addNestedPass<func::FuncOp>(createLinalgToLoopsPass());
   pm.addPass(createInsertProbesPass());
   pm.addPass(createCloneLevelsPass());

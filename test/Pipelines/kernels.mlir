@@ -17,20 +17,21 @@ module attributes {pquant.target = #pquant.target<"x86_64-unknown-linux-gnu", le
     <"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>,
     <"avx2", cpu = "x86-64-v3", features = "", requires = "avx2,fma", vector_bits = 256>]>} {
 
-// Both blocks are one function. What it allocates for itself it frees after the
-// last use; what it returns is its caller's.
+// Both blocks are one function. What it needs for itself is one arena that it
+// frees after the last use; what it returns is its caller's.
 
 // REMARK: remark: 2 layers of {{[0-9]+}} operations share @layer
 // CHECK-LABEL: func.func private @layer_generic(
 // CHECK-SAME:    %[[BASE:[a-z0-9]+]]: memref<?xi8>
 // CHECK-SAME:    pquant.level = #pquant.level<"generic"
 // CHECK:         %[[SCALES:.+]] = memref.get_global @[[$SCALES]]
-// CHECK:         %[[VALUES:.+]] = memref.alloc(%{{.+}}) {{.*}} : memref<?x64xi8>
+// CHECK:         %[[ARENA:.+]] = memref.alloc(%{{.+}}) {{.*}} : memref<?xi8>
+// CHECK:         memref.view %[[ARENA]]{{.*}} : memref<?xi8> to memref<?x64xi8>
 // CHECK:         call @pqk_quantize_mul_recip_generic(
 // CHECK:         %[[RESULT:.+]] = memref.alloc(%{{.+}}) {{.*}} : memref<?x5xf32>
 // CHECK:         call @pqk_binary_linear_generic(
 // CHECK-NOT:     memref.dealloc %[[RESULT]]
-// CHECK:         memref.dealloc %[[VALUES]]
+// CHECK:         memref.dealloc %[[ARENA]]
 // CHECK:         pqk.parallel
 // CHECK:           math.exp
 // CHECK-NOT:     memref.dealloc %[[RESULT]]

@@ -125,6 +125,30 @@ def FuseElementwisePass : Pass<"pquant-fuse-elementwise"> {
     "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def PlanBuffersPass : Pass<"pquant-plan-buffers"> {
+  let summary = "the buffers of a block share one allocation";
+  let description = [{
+    Precondition: bufferised, with deallocations. Buffers that a block allocates and frees and whose sizes are multiples
+    of the same product of dimensions (or static) become views of one allocation. Each has a fixed place, in bytes for
+    each unit of that product, that no other has while it lives: large buffers first, each at the lowest place that is
+    free. Buffers that are returned, or freed under a condition, are left alone.
+
+    ```
+    %a = memref.alloc(%n) : memref<?x256xf32>     // 1024 n bytes
+    %b = memref.alloc(%n) : memref<?x64xi8>       // 64 n bytes
+    memref.dealloc %a
+    %c = memref.alloc(%n) : memref<?x32xf32>      // 128 n bytes, where %a was
+    memref.dealloc %b, %c
+    // becomes
+    %size = arith.muli %n, %c1088
+    %arena = memref.alloc(%size) {alignment = 64} : memref<?xi8>
+    %a = memref.view %arena[%c0][%n] : memref<?xi8> to memref<?x256xf32>
+    ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def InsertProbesPass : Pass<"pquant-insert-probes"> {
   let summary = "mark where kernels and parallel loops begin and end";
   let description = [{
