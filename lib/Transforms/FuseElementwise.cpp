@@ -6,9 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Decomposes aggregate ops (softmax, concat), turns x^2 and the like into
-// multiplications, transposes of one row into reshapes, and fuses chains of elementwise ops. A producer is fused only
-// where the consumer reads each of its elements once, so that no arithmetic is
-// repeated.
+// multiplications, transposes of one row into reshapes, and fuses chains of
+// elementwise ops. A producer is fused only where the consumer reads each of
+// its elements once, so that no arithmetic is repeated.
 //
 //===----------------------------------------------------------------------===//
 

@@ -71,9 +71,8 @@ Value blockReduce(KernelBuilder &b, const GPUBlock &block, int64_t threads,
 Value quantizerMagnitude(KernelBuilder &b, Value x);
 /// The factor of a row's values (a divisor for `div`), and the step, from the
 /// row's largest magnitude.
-std::pair<Value, Value> quantizerFactor(KernelBuilder &b,
-                                        QuantizerAttr quantizer,
-                                        Value magnitude);
+std::pair<Value, Value>
+quantizerFactor(KernelBuilder &b, QuantizerAttr quantizer, Value magnitude);
 /// clamp(roundeven(x * factor)) as i32; a NaN becomes qmin.
 Value quantizerRound(KernelBuilder &b, QuantizerAttr quantizer, Value x,
                      Value factor);

@@ -70,7 +70,8 @@ static bool isRowMajor(MemRefType type, AffineMap map,
   if (!isContiguous(type) || dropUnits(type.getShape()) != dropUnits(sizes))
     return false;
   int64_t last = -1;
-  for (auto [size, result] : llvm::zip_equal(type.getShape(), map.getResults())) {
+  for (auto [size, result] :
+       llvm::zip_equal(type.getShape(), map.getResults())) {
     if (size == 1)
       continue;
     auto dim = dyn_cast<AffineDimExpr>(result);

@@ -27,9 +27,10 @@ Value getMemoryRoot(Value memref);
 bool mayAlias(Value a, Value b);
 
 struct BlockAccess {
-  Value memory;         ///< the memref, without reshapes where `map` is null
-  mlir::AffineMap map;  ///< null: element i at point i
-  llvm::SmallVector<int64_t> sizes; ///< of the loops; {count} where `map` is null
+  Value memory;        ///< the memref, without reshapes where `map` is null
+  mlir::AffineMap map; ///< null: element i at point i
+  llvm::SmallVector<int64_t>
+      sizes; ///< of the loops; {count} where `map` is null
   Value root;
 
   /// Of the loops `sizes`, by `map`.

@@ -31,6 +31,8 @@ public:
   /// Whether `op` can be part: elementwise on few points, the reduction of a
   /// row to one element, or the quantiser of one row.
   static bool accepts(Operation *op);
+  /// How many of `count` points that follow one another a thread takes.
+  static int64_t lanesOf(int64_t count);
 
   /// Begins the launch; `add` the ops in their order, then `finish`.
   BlockLaunch(OpBuilder &builder, Location loc);
@@ -64,8 +66,9 @@ private:
 
   Elements read(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,
                 const Share &share);
-  Elements loadElements(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,
-                        const Share &share, bool uniform);
+  Elements loadElements(Value memref, mlir::AffineMap map,
+                        ArrayRef<int64_t> sizes, const Share &share,
+                        bool uniform);
   void write(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,
              const Share &share, Elements elements);
   void storeElements(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,

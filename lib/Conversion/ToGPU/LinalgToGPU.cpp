@@ -18,8 +18,8 @@
 #include "BlockLaunch.h"
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -203,20 +203,30 @@ std::optional<int64_t> OpToLaunch::staticCount(utils::IteratorType kind) {
   return product;
 }
 
-/// One point; the threads take every kBlockThreads-th step of its reduction.
+/// One point; the threads take every kBlockThreads-th step of its reduction, or
+/// four steps at a time: the order of BlockLaunch, so that one row and many
+/// have the same sums.
 void OpToLaunch::emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
                          Value reductions, Operation *combiner) {
   SmallVector<Value> point(sizes.size());
   splitIndex(b, row, kParallel, point);
   Value neutral =
       arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
-  Value partial = b.forLoop(block.thread, reductions, kBlockThreads, neutral,
-                            [&](Value step, ValueRange carried) {
-                              SmallVector<Value> inner(point);
-                              splitIndex(b, step, kReduction, inner);
-                              return compute(b, inner, carried);
-                            })
-                      .front();
+  int64_t lanes =
+      BlockLaunch::lanesOf(staticCount(kReduction).value_or(/*odd=*/1));
+  Value partial =
+      b.forLoop(b.mul(block.thread, lanes), reductions, kBlockThreads * lanes,
+                neutral,
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> values(carried);
+                  for (int64_t lane = 0; lane < lanes; ++lane) {
+                    SmallVector<Value> inner(point);
+                    splitIndex(b, b.add(step, lane), kReduction, inner);
+                    values = compute(b, inner, values);
+                  }
+                  return values;
+                })
+          .front();
   auto combine = [&](Value x, Value y) {
     OperationState state(b.getLoc(), combiner->getName(), {x, y},
                          {x.getType()});

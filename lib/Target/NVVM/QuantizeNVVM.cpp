@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // A block for each row: the maximum of the magnitudes, then scaling, rounding
-// and clamping with the float32 operations of #pquant.quantizer. Single rows are
-// part of a launch of small ops (BlockLaunch.cpp).
+// and clamping with the float32 operations of #pquant.quantizer. Single rows
+// are part of a launch of small ops (BlockLaunch.cpp).
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,8 +35,9 @@ static void emitRow(KernelBuilder &b, const GPUBlock &block,
   Value sum =
       b.forLoop(block.thread, columns, kBlockThreads, zero,
                 [&, factor = factor](Value k, ValueRange carried) {
-                  Value q = quantizerRound(b, op.getQuantizer(),
-                                           b.load(op.getInput(), {m, k}), factor);
+                  Value q =
+                      quantizerRound(b, op.getQuantizer(),
+                                     b.load(op.getInput(), {m, k}), factor);
                   b.store(b.truncate(q, b.getI8Type()), op.getValues(), {m, k});
                   return SmallVector<Value>{b.add(carried.front(), q)};
                 })
