@@ -157,6 +157,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createNVVMKernelsPass());
   addCleanup(pm);
   pm.addPass(createMergeLaunchesPass());
+  pm.addPass(createNVVMOverlapLaunchesPass());
   pm.addPass(createGpuLaunchSinkIndexComputationsPass());
   pm.addPass(createWidenArgumentsPass());
   pm.addPass(createGpuKernelOutliningPass());

@@ -227,6 +227,7 @@ void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
     weights.push_back(loadTile(b, block, at, i, j));
   Value n = b.add(b.mul(block.x, tiles * kBlockRows), block.thread);
   Value weightScale = loadWeightScale(b, linear, block.y, n);
+  waitForKernels(b);
   Value scale = b.load(linear.scale, block.y);
   Value sum = b.load(linear.sum, block.y);
   Value before = loadBefore(b, linear, block.y, n);

@@ -92,6 +92,9 @@ SmallVector<Value> Int8Gemv::addStep(KernelBuilder &b, const GPUBlock &block,
 void Int8Gemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
   Lane at(b, block.thread);
   Type i32 = b.getI32Type();
+  // The weights of experts depend on what the kernels before have chosen.
+  if (linear.index)
+    waitForKernels(b);
   Value base = blockBase(b, block);
   int64_t ahead = std::min(kPrefetched, ownSteps);
   SmallVector<SmallVector<Value>> weights;
@@ -99,6 +102,8 @@ void Int8Gemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
     weights.push_back(loadWeights(b, at, base, b.index(i)));
   Value n = b.add(b.mul(block.x, kBlockRows), block.thread);
   Value weightScale = loadWeightScale(b, linear, block.y, n);
+  if (!linear.index)
+    waitForKernels(b);
   Value scale = b.load(linear.scale, block.y);
   Value before = loadBefore(b, linear, block.y, n);
   SmallVector<Value> sums(4, b.constant(i32, 0));

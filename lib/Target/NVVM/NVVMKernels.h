@@ -80,6 +80,10 @@ Value loadFactor(KernelBuilder &b, const Linear &linear, Value m, Value n);
 /// loaded); not where n is beyond N. `acc` is the dot product itself.
 void storeResult(KernelBuilder &b, const Linear &linear, Value m, Value n,
                  Value acc, Value factor, Value before = {});
+/// Waits for the kernels launched before this one, where the GPU starts it
+/// before they end (`pquant-nvvm-overlap-launches`). Before it stand loads of
+/// weights only.
+void waitForKernels(KernelBuilder &b);
 /// The rows of the op by `gemv` where they are few, else by `gemm`; the choice
 /// is made on the host when their number is dynamic.
 void emitByRows(OpBuilder &builder, const Linear &linear,
