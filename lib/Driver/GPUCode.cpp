@@ -17,6 +17,7 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "pquant/Target/NVVM.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -85,6 +86,7 @@ FailureOr<GPUCode> pquant::takeGPUCode(ModuleOp module, GPUAttr gpu,
                                        StringRef assembler) {
   GPUCode code;
   code.chip = gpu.getChip().str();
+  code.canOverlap = gpu.hasCapability(nvvm::kDependentLaunch);
   for (auto kernels :
        llvm::make_early_inc_range(module.getOps<gpu::GPUModuleOp>())) {
     for (Attribute name : kernels->getAttrOfType<ArrayAttr>("pquant.kernels"))

@@ -20,6 +20,7 @@ struct GPUCode {
   std::string ptx;
   std::string image;                ///< machine code for the chip; may be empty
   std::vector<std::string> kernels; ///< by number
+  bool canOverlap = false;          ///< they wait for those before them
 
   bool isEmpty() const { return ptx.empty(); }
 };

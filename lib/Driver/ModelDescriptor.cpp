@@ -279,8 +279,8 @@ static Constant *buildGPU(ConstantBuilder &b, const GPUCode &code) {
       "pquant_rt_gpu_driver", llvm::FunctionType::get(b.pointerType(), false));
   return b.address(b.structure(
       {b.text(code.chip), b.text(code.ptx), b.optionalText(code.image),
-       b.i64(code.image.size()), b.array(names), b.i32(names.size()), b.i32(0),
-       llvm::cast<Constant>(driver.getCallee())}));
+       b.i64(code.image.size()), b.array(names), b.i32(names.size()),
+       b.i32(code.canOverlap), llvm::cast<Constant>(driver.getCallee())}));
 }
 
 void pquant::emitModelDescriptor(llvm::Module &module,

@@ -159,6 +159,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createNVVMKernelsPass());
   addCleanup(pm);
   pm.addPass(createMergeLaunchesPass());
+  pm.addPass(createNVVMOverlapLaunchesPass());
   pm.addPass(createGpuLaunchSinkIndexComputationsPass());
   pm.addPass(createWidenArgumentsPass());
   pm.addPass(createGpuKernelOutliningPass());

@@ -26,6 +26,7 @@ struct Loaded {
 struct Symbol {
   const char *name;
   size_t offset;
+  bool isOptional = false;
 };
 } // namespace
 
@@ -52,6 +53,7 @@ static constexpr Symbol kSymbols[] = {
     {"cuGraphCreate", offsetof(Cuda, graphCreate)},
     {"cuGraphDestroy", offsetof(Cuda, graphDestroy)},
     {"cuGraphAddKernelNode_v2", offsetof(Cuda, graphAddKernel)},
+    {"cuGraphAddDependencies_v2", offsetof(Cuda, graphAddEdges), true},
     {"cuGraphInstantiateWithFlags", offsetof(Cuda, graphInstantiate)},
     {"cuGraphExecKernelNodeSetParams_v2", offsetof(Cuda, graphSetKernel)},
     {"cuGraphLaunch", offsetof(Cuda, graphLaunch)},
@@ -69,7 +71,7 @@ static void load() {
   }
   for (const Symbol &symbol : kSymbols) {
     void *address = dlsym(library, symbol.name);
-    if (!address && !loaded.missing)
+    if (!address && !symbol.isOptional && !loaded.missing)
       loaded.missing = symbol.name;
     *reinterpret_cast<void **>(reinterpret_cast<char *>(&loaded.cuda) +
                                symbol.offset) = address;

@@ -35,6 +35,14 @@ struct CudaKernelNode {
   CudaHandle kernel, context;
 };
 
+/// CUgraphEdgeData.
+struct CudaEdge {
+  unsigned char fromPort, toPort, type, reserved[5];
+};
+/// From a kernel whose blocks have all let the next one start
+/// (CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC, CU_GRAPH_DEPENDENCY_TYPE_...).
+constexpr CudaEdge kCudaProgrammaticEdge = {1, 0, 1, {}};
+
 /// The table of functions; `name` of each is the symbol's.
 struct Cuda {
   CudaResult (*init)(unsigned flags);
@@ -65,6 +73,10 @@ struct Cuda {
   CudaResult (*graphAddKernel)(CudaHandle *node, CudaHandle graph,
                                const CudaHandle *after, size_t count,
                                const CudaKernelNode *);
+  /// Null before CUDA 12.3.
+  CudaResult (*graphAddEdges)(CudaHandle graph, const CudaHandle *from,
+                              const CudaHandle *to, const CudaEdge *,
+                              size_t count);
   CudaResult (*graphInstantiate)(CudaHandle *exec, CudaHandle graph,
                                  unsigned long long flags);
   CudaResult (*graphSetKernel)(CudaHandle exec, CudaHandle node,

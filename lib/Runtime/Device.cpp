@@ -56,6 +56,8 @@ PQuantStatus Device::loadKernels(const PQuantGPU &code) {
       static_cast<CudaHandle *>(calloc(code.numKernels, sizeof(CudaHandle)));
   if (!functions)
     return setError(PQUANT_OUT_OF_MEMORY, "out of memory");
+  if (code.canOverlap)
+    graphs.allowOverlap();
   for (uint32_t i = 0; i < code.numKernels; ++i)
     if ((result = cuda->moduleFunction(&functions[i], module, code.kernels[i])))
       return fail(result, code.kernels[i]);

@@ -143,9 +143,14 @@ CudaResult LaunchGraphs::build(const Cuda &cuda, Entry &entry,
   int64_t *words = list.words;
   for (size_t i = 0; i < list.count && !result; ++i) {
     Node node(list.launches[i], words, functions[list.launches[i].kernel]);
-    result = cuda.graphAddKernel(&entry.nodes[i], entry.graph,
-                                 i ? &entry.nodes[i - 1] : nullptr, i ? 1 : 0,
-                                 &node.parameters);
+    CudaHandle *before = i ? &entry.nodes[i - 1] : nullptr;
+    bool waits = before && !overlap;
+    result =
+        cuda.graphAddKernel(&entry.nodes[i], entry.graph,
+                            waits ? before : nullptr, waits, &node.parameters);
+    if (!result && before && overlap)
+      result = cuda.graphAddEdges(entry.graph, before, &entry.nodes[i],
+                                  &kCudaProgrammaticEdge, 1);
     words += list.launches[i].numWords;
   }
   return result ? result
@@ -177,6 +182,7 @@ CudaResult LaunchGraphs::update(const Cuda &cuda, Entry &entry,
 CudaResult LaunchGraphs::flush(const Cuda &cuda, CudaHandle stream,
                                CudaHandle *functions) {
   bool known;
+  overlap = overlap && cuda.graphAddEdges;
   Entry &entry = findEntry(cuda, known);
   CudaResult result = 0;
   if (!known) {
@@ -191,8 +197,15 @@ CudaResult LaunchGraphs::flush(const Cuda &cuda, CudaHandle stream,
     result = update(cuda, entry, functions);
   if (!result)
     result = cuda.graphLaunch(entry.exec, stream);
-  if (result)
+  if (result && overlap) {
+    // A driver or a GPU that does not take such edges.
+    overlap = false;
+    for (Entry &other : entries)
+      releaseEntry(cuda, other);
+    result = launchEach(cuda, stream, functions);
+  } else if (result) {
     releaseEntry(cuda, entry);
+  }
   pending.clear();
   return result;
 }

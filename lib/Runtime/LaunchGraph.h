@@ -43,6 +43,8 @@ public:
     return pending.append(launch, arguments);
   }
   bool isEmpty() const { return !pending.count; }
+  /// Kernels of graphs may start before those before them end: they wait.
+  void allowOverlap() { overlap = true; }
   /// Launches all on `stream`. `functions` are the kernels by number.
   CudaResult flush(const Cuda &cuda, CudaHandle stream, CudaHandle *functions);
   void drop() { pending.clear(); }
@@ -68,6 +70,7 @@ private:
   LaunchList pending;
   Entry entries[kEntries];
   uint64_t flushes;
+  bool overlap;
 };
 
 } // namespace pquant

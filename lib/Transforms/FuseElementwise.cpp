@@ -6,9 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Decomposes aggregate ops (softmax, concat), turns x^2 and the like into
-// multiplications and fuses chains of elementwise ops. A producer is fused only
-// where the consumer reads each of its elements once, so that no arithmetic is
-// repeated.
+// multiplications, transposes of one row into reshapes, and fuses chains of
+// elementwise ops. A producer is fused only where the consumer reads each of
+// its elements once, so that no arithmetic is repeated.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,7 +18,9 @@
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
+#include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -57,11 +59,64 @@ struct GeneralizeNamed : OpInterfaceRewritePattern<linalg::LinalgOp> {
   }
 };
 
+/// A copy that moves dimensions of one element only is a reshape:
+///   %y = linalg.generic (d0, d1, d2) -> (d1, d0, d2) on 1x32x128
+/// becomes collapse_shape to 32x128, expand_shape to 32x1x128.
+struct ReshapeUnitTranspose : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(linalg::GenericOp op,
+                                PatternRewriter &rewriter) const override;
+};
+
 struct FuseElementwisePass
     : pquant::impl::FuseElementwisePassBase<FuseElementwisePass> {
   void runOnOperation() override;
 };
 } // namespace
+
+/// The loops of more than one step, in the order in which `map` has them.
+static SmallVector<unsigned> orderOf(AffineMap map, ArrayRef<int64_t> sizes) {
+  SmallVector<unsigned> dims;
+  for (AffineExpr result : map.getResults())
+    if (unsigned dim = cast<AffineDimExpr>(result).getPosition();
+        sizes[dim] != 1)
+      dims.push_back(dim);
+  return dims;
+}
+
+LogicalResult
+ReshapeUnitTranspose::matchAndRewrite(linalg::GenericOp op,
+                                      PatternRewriter &rewriter) const {
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  if (!op.hasPureTensorSemantics() || op.getNumDpsInputs() != 1 ||
+      maps.size() != 2 || !maps[0].isPermutation() ||
+      !maps[1].isPermutation() || maps[0] == maps[1])
+    return rewriter.notifyMatchFailure(op, "not a transpose");
+  Value yielded = op.getBlock()->getTerminator()->getOperand(0);
+  if (yielded != op.getRegionInputArgs().front())
+    return rewriter.notifyMatchFailure(op, "not a copy");
+  auto from = cast<RankedTensorType>(op.getInputs().front().getType());
+  auto to = cast<RankedTensorType>(op.getResultTypes().front());
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  if (!from.hasStaticShape() || from.getEncoding() || to.getEncoding() ||
+      orderOf(maps[0], sizes) != orderOf(maps[1], sizes))
+    return rewriter.notifyMatchFailure(op, "elements change places");
+  SmallVector<int64_t> kept;
+  for (int64_t size : to.getShape())
+    if (size != 1)
+      kept.push_back(size);
+  auto collapse = getReassociationIndicesForCollapse(from.getShape(), kept);
+  auto expand = getReassociationIndicesForCollapse(to.getShape(), kept);
+  if (kept.empty() || !collapse || !expand)
+    return rewriter.notifyMatchFailure(op, "no reshape of it");
+  Value flat = op.getInputs().front();
+  if (from.getRank() != int64_t(kept.size()))
+    flat = tensor::CollapseShapeOp::create(
+        rewriter, op.getLoc(),
+        RankedTensorType::get(kept, from.getElementType()), flat, *collapse);
+  rewriter.replaceOpWithNewOp<tensor::ExpandShapeOp>(op, to, flat, *expand);
+  return success();
+}
 
 /// Whether the consumer of `operand` reads every element of it exactly once.
 static bool readsOnce(OpOperand *operand) {
@@ -81,7 +136,7 @@ void FuseElementwisePass::runOnOperation() {
     return signalPassFailure();
 
   RewritePatternSet fuse(context);
-  fuse.add<GeneralizeNamed>(context);
+  fuse.add<GeneralizeNamed, ReshapeUnitTranspose>(context);
   linalg::populateElementwiseOpsFusionPatterns(fuse, readsOnce);
   populateMathAlgebraicSimplificationPatterns(fuse);
   linalg::GenericOp::getCanonicalizationPatterns(fuse, context);

@@ -164,7 +164,9 @@ def LinalgToGPUPass : Pass<"pquant-linalg-to-gpu"> {
   let description = [{
     Precondition: memory is placed (`pquant-place-buffers`). Every `linalg` op and copy that is not the host's becomes a
     `gpu.launch`: a thread for each point of the parallel dimensions, or a block where a reduction is long and
-    associative.
+    associative. Ops of static size on a few thousand elements that follow one another, `pqk.quantize` of one row among
+    them, share a launch of one block: what a thread has computed stays in its registers, loads are of four elements
+    where they stand side by side, and barriers stand only where a thread reads what another one wrote.
 
     ```
     linalg.generic {parallel, reduction} ins(%a : memref<?x4096xf32>) outs(%b : memref<?xf32>) { ... addf ... }
@@ -174,7 +176,7 @@ def LinalgToGPUPass : Pass<"pquant-linalg-to-gpu"> {
   }];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
 def LinalgToLoopsPass : Pass<"pquant-linalg-to-loops"> {

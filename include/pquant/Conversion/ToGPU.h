@@ -12,6 +12,7 @@
 #ifndef PQUANT_CONVERSION_TOGPU_H
 #define PQUANT_CONVERSION_TOGPU_H
 
+#include "dialects/PQuant/PQuantDialect.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "pquant/Conversion/KernelBuilder.h"
 
@@ -65,6 +66,16 @@ Value shuffleReduce(KernelBuilder &b, Value value, int64_t first, int64_t end,
 Value blockReduce(KernelBuilder &b, const GPUBlock &block, int64_t threads,
                   Value scratch, Value value,
                   function_ref<Value(Value, Value)> combine);
+
+/// |x| of an f32 as an i32; NaN, above infinity, is ordered as its bits are.
+Value quantizerMagnitude(KernelBuilder &b, Value x);
+/// The factor of a row's values (a divisor for `div`), and the step, from the
+/// row's largest magnitude.
+std::pair<Value, Value>
+quantizerFactor(KernelBuilder &b, QuantizerAttr quantizer, Value magnitude);
+/// clamp(roundeven(x * factor)) as i32; a NaN becomes qmin.
+Value quantizerRound(KernelBuilder &b, QuantizerAttr quantizer, Value x,
+                     Value factor);
 
 } // namespace pquant
 

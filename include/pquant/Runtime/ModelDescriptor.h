@@ -144,7 +144,8 @@ typedef struct PQuantGPU {
   uint64_t imageBytes;
   const char *const *kernels; ///< their names, by number
   uint32_t numKernels;
-  uint32_t reserved;
+  /// Not 0: each waits for those before it, and may be started before they end.
+  uint32_t canOverlap;
   /// pquant_rt_gpu_driver: it is named here so that models with a GPU, and no
   /// others, are linked with what drives one.
   const void *(*driver)(void);

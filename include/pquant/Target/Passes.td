@@ -48,6 +48,26 @@ def NVVMKernelsPass : Pass<"pquant-nvvm-kernels", "::mlir::ModuleOp"> {
     "::mlir::vector::VectorDialect"];
 }
 
+def NVVMOverlapLaunchesPass : Pass<"pquant-nvvm-overlap-launches", "::mlir::ModuleOp"> {
+  let summary = "let kernels start before those before them end";
+  let description = [{
+    Where the GPU has the capability `dependent-launch`, every `gpu.launch` begins by letting the next one start, and waits
+    for the end of those before it: where its emitter has put the wait, behind loads of weights, else at once.
+    The runtime may then launch kernels with programmatic edges; without them both instructions do nothing.
+
+    ```
+    gpu.launch blocks(...) threads(...) { A }
+    // becomes
+    gpu.launch blocks(...) threads(...) {
+      llvm.inline_asm has_side_effects "griddepcontrol.launch_dependents;", "~{memory}"
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}"
+      A
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def X86KernelsPass : Pass<"pquant-x86-kernels", "::mlir::ModuleOp"> {
   let summary = "replace pqk ops by calls of x86 kernels";
   let description = [{

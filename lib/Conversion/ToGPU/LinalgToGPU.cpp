@@ -8,18 +8,21 @@
 // Input: linalg ops on memrefs. Output: a gpu.launch for each that is not the
 // host's: a thread for each point of the parallel dimensions, which runs the
 // reduction in order; or a block, whose threads share a long reduction out and
-// combine what they have.
+// combine what they have. Small ops that follow one another, single rows of
+// pqk.quantize among them, share a launch of one block (BlockLaunch.cpp).
 //
 //===----------------------------------------------------------------------===//
 
 #include "pquant/Conversion/Passes.h"
 
-#include "mlir/Analysis/SliceAnalysis.h"
+#include "BlockLaunch.h"
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "pquant/Conversion/ToGPU.h"
 
@@ -47,9 +50,6 @@ public:
   void emit(OpBuilder &builder);
 
 private:
-  /// The op that combines two partial results; null when a block cannot share
-  /// the reduction.
-  Operation *findCombiner();
   /// The number of points of the dimensions of one kind; none where it is not
   /// static.
   std::optional<int64_t> staticCount(utils::IteratorType kind);
@@ -190,19 +190,6 @@ void OpToLaunch::emitPoints(OpBuilder &builder) {
               });
 }
 
-Operation *OpToLaunch::findCombiner() {
-  if (op.getNumDpsInits() != 1 || op.getNumReductionLoops() == 0)
-    return nullptr;
-  Type element = op.getRegionOutputArgs().front().getType();
-  if (!element.isF32() && !element.isInteger(32))
-    return nullptr;
-  SmallVector<Operation *> combiners;
-  if (!matchReduction(op.getRegionOutputArgs(), 0, combiners) ||
-      combiners.size() != 1 || !arith::getNeutralElement(combiners.front()))
-    return nullptr;
-  return combiners.front();
-}
-
 std::optional<int64_t> OpToLaunch::staticCount(utils::IteratorType kind) {
   int64_t product = 1;
   for (auto [size, iterator] :
@@ -216,20 +203,30 @@ std::optional<int64_t> OpToLaunch::staticCount(utils::IteratorType kind) {
   return product;
 }
 
-/// One point; the threads take every kBlockThreads-th step of its reduction.
+/// One point; the threads take every kBlockThreads-th step of its reduction, or
+/// four steps at a time: the order of BlockLaunch, so that one row and many
+/// have the same sums.
 void OpToLaunch::emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
                          Value reductions, Operation *combiner) {
   SmallVector<Value> point(sizes.size());
   splitIndex(b, row, kParallel, point);
   Value neutral =
       arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
-  Value partial = b.forLoop(block.thread, reductions, kBlockThreads, neutral,
-                            [&](Value step, ValueRange carried) {
-                              SmallVector<Value> inner(point);
-                              splitIndex(b, step, kReduction, inner);
-                              return compute(b, inner, carried);
-                            })
-                      .front();
+  int64_t lanes =
+      BlockLaunch::lanesOf(staticCount(kReduction).value_or(/*odd=*/1));
+  Value partial =
+      b.forLoop(b.mul(block.thread, lanes), reductions, kBlockThreads * lanes,
+                neutral,
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> values(carried);
+                  for (int64_t lane = 0; lane < lanes; ++lane) {
+                    SmallVector<Value> inner(point);
+                    splitIndex(b, b.add(step, lane), kReduction, inner);
+                    values = compute(b, inner, values);
+                  }
+                  return values;
+                })
+          .front();
   auto combine = [&](Value x, Value y) {
     OperationState state(b.getLoc(), combiner->getName(), {x, y},
                          {x.getType()});
@@ -272,7 +269,7 @@ void OpToLaunch::emit(OpBuilder &builder) {
                          .createLoopRanges(builder, op.getLoc()))
     sizes.push_back(
         getValueOrCreateConstantIndexOp(builder, op.getLoc(), range.size));
-  Operation *combiner = findCombiner();
+  Operation *combiner = findCombiner(op);
   std::optional<int64_t> length = staticCount(kReduction);
   if (combiner && (!length || *length > kShortReduction))
     emitRows(builder, combiner);
@@ -280,39 +277,109 @@ void OpToLaunch::emit(OpBuilder &builder) {
     emitPoints(builder);
 }
 
+/// Whether a launch may be moved behind `op`.
+static bool canPass(Operation *op) {
+  return isa<gpu::AllocOp, gpu::DeallocOp>(op) || isMemoryEffectFree(op);
+}
+
+namespace {
+/// Small ops with nothing but allocations, views and arithmetic between them.
+struct Run {
+  SmallVector<Operation *> ops;
+  SmallVector<Operation *> freed, maybeFreed; ///< before and behind the last op
+
+  void add(Operation *op) {
+    freed.append(maybeFreed);
+    maybeFreed.clear();
+    ops.push_back(op);
+  }
+  void emit();
+};
+} // namespace
+
+/// One launch in the place of the last op; what was freed in between is freed
+/// after it.
+void Run::emit() {
+  if (!ops.empty()) {
+    OpBuilder builder(ops.back());
+    BlockLaunch launch(builder, ops.front()->getLoc());
+    for (Operation *op : ops)
+      launch.add(op);
+    launch.finish();
+    for (Operation *op : freed)
+      op->moveBefore(ops.back());
+    for (Operation *op : ops)
+      op->erase();
+  }
+  *this = Run();
+}
+
+static void convertRuns(Block &block) {
+  Run run;
+  for (Operation &op : llvm::make_early_inc_range(block)) {
+    if (!op.hasAttr(kHostAttrName) && BlockLaunch::accepts(&op))
+      run.add(&op);
+    else if (isa<gpu::DeallocOp>(op) && !run.ops.empty())
+      run.maybeFreed.push_back(&op);
+    else if (!canPass(&op))
+      run.emit();
+  }
+  run.emit();
+}
+
 namespace {
 struct LinalgToGPUPass : pquant::impl::LinalgToGPUPassBase<LinalgToGPUPass> {
   void runOnOperation() override;
+
+private:
+  /// Copies and named ops as linalg.generic.
+  LogicalResult generalize(IRRewriter &rewriter, Operation *op);
 };
 } // namespace
+
+LogicalResult LinalgToGPUPass::generalize(IRRewriter &rewriter, Operation *op) {
+  rewriter.setInsertionPoint(op);
+  if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+    Operation *linalg = linalg::makeMemRefCopyOp(
+        rewriter, copy.getLoc(), copy.getSource(), copy.getTarget());
+    rewriter.eraseOp(op);
+    op = linalg;
+  }
+  rewriter.setInsertionPoint(op);
+  FailureOr<linalg::GenericOp> generic =
+      linalg::generalizeNamedOp(rewriter, cast<linalg::LinalgOp>(op));
+  auto kernel = succeeded(generic) ? *generic : dyn_cast<linalg::GenericOp>(op);
+  if (!kernel || !kernel.hasPureBufferSemantics())
+    return op->emitOpError("has no lowering to a GPU");
+  return success();
+}
 
 void LinalgToGPUPass::runOnOperation() {
   IRRewriter rewriter(&getContext());
   SmallVector<Operation *> ops;
+  SmallVector<Block *> blocks;
   getOperation()->walk([&](Operation *op) {
     if (isa<linalg::LinalgOp, memref::CopyOp>(op) &&
         !op->hasAttr(kHostAttrName))
       ops.push_back(op);
   });
-  for (Operation *op : ops) {
-    rewriter.setInsertionPoint(op);
-    if (auto copy = dyn_cast<memref::CopyOp>(op)) {
-      Operation *linalg = linalg::makeMemRefCopyOp(
-          rewriter, copy.getLoc(), copy.getSource(), copy.getTarget());
-      rewriter.eraseOp(op);
-      op = linalg;
-    }
-    rewriter.setInsertionPoint(op);
-    FailureOr<linalg::GenericOp> generic =
-        linalg::generalizeNamedOp(rewriter, cast<linalg::LinalgOp>(op));
-    auto kernel =
-        succeeded(generic) ? *generic : dyn_cast<linalg::GenericOp>(op);
-    if (!kernel || !kernel.hasPureBufferSemantics()) {
-      op->emitOpError("has no lowering to a GPU");
+  for (Operation *op : ops)
+    if (failed(generalize(rewriter, op)))
       return signalPassFailure();
-    }
-    rewriter.setInsertionPoint(kernel);
-    OpToLaunch(kernel).emit(rewriter);
-    rewriter.eraseOp(kernel);
+  getOperation()->walk([&](Block *block) {
+    if (!isTensorWork(block->getParentOp()))
+      blocks.push_back(block);
+  });
+  for (Block *block : blocks)
+    convertRuns(*block);
+  SmallVector<linalg::GenericOp> rest;
+  getOperation()->walk([&](linalg::GenericOp op) {
+    if (!op->hasAttr(kHostAttrName))
+      rest.push_back(op);
+  });
+  for (linalg::GenericOp op : rest) {
+    rewriter.setInsertionPoint(op);
+    OpToLaunch(op).emit(rewriter);
+    rewriter.eraseOp(op);
   }
 }

@@ -30,42 +30,81 @@ static constexpr int64_t kTileBytes = layout::b16x256TileBytes;
 /// memory, which holds 48 KB for any kernel.
 static constexpr int64_t kPlaneBytes = kTileColumns;
 static constexpr int64_t kSharedBytes = 47 * 1024;
-/// Tiles that a warp loads before it needs them.
-static constexpr int64_t kPrefetched = 12;
-/// Blocks of which all run at once on a large GPU.
-static constexpr int64_t kResidentBlocks = 800;
+/// Tiles that a warp loads before the activations are there: 32 registers of
+/// the 64 that a thread of a block of 32 warps has.
+static constexpr int64_t kPrefetched = 8;
+/// Row tiles of a block, at most.
+static constexpr int64_t kMostTiles = 12;
+static constexpr int64_t kMostWarps = 32;
 
 namespace {
-/// A block of `kWarps / split` row tiles, the columns of each shared by `split`
-/// warps.
+/// A block for each multiprocessor, so that few blocks transpose the
+/// activations: `tiles` row tiles, `groups` of them at a time, the columns of
+/// each shared by `split` warps.
 struct BitGemv {
   const Linear &linear;
   int64_t depth; ///< tiles along K
-  int64_t split;
+  int64_t tiles, split, groups;
 
   BitGemv(const Linear &linear);
+  /// Whether the planes and the sums fit into shared memory.
+  bool fits() const {
+    return depth * kPlaneBytes + tiles * split * kBlockRows * 4 <= kSharedBytes;
+  }
   void emit(OpBuilder &builder);
 
 private:
+  int64_t threads() const { return kWarp * split * groups; }
+  /// Row tiles and column tiles of a warp.
+  int64_t ownTiles() const { return llvm::divideCeil(tiles, groups); }
+  int64_t ownColumns() const { return llvm::divideCeil(depth, split); }
+  void chooseShape();
+
   void storePlanes(KernelBuilder &b, const GPUBlock &block);
   Value transposeBits(KernelBuilder &b, Value bytes);
   void emitBlock(KernelBuilder &b, const GPUBlock &block);
-  SmallVector<Value> loadTile(KernelBuilder &b, const Lane &at, Value tile,
-                              Value k);
-  SmallVector<Value> multiply(KernelBuilder &b, const GPUBlock &block,
-                              const Lane &at, ValueRange weights, Value k,
-                              ValueRange acc);
+  /// The weights of the warp's `i`-th row tile and `j`-th column tile, 0 where
+  /// there is none.
+  SmallVector<Value> loadTile(KernelBuilder &b, const GPUBlock &block,
+                              const Lane &at, int64_t i, int64_t j);
+  Value columnTile(KernelBuilder &b, const Lane &at, int64_t j);
+  SmallVector<Value> loadPlanes(KernelBuilder &b, const GPUBlock &block,
+                                const Lane &at, int64_t j);
+  void storeSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
+                 int64_t i, ValueRange acc);
 };
 } // namespace
 
+/// Warps for `tiles`, so that the busiest one has least to do.
+void BitGemv::chooseShape() {
+  int64_t best = INT64_MAX;
+  for (int64_t s = 1; s <= std::min(kMostWarps, depth); ++s)
+    for (int64_t g = 1; g <= std::min(tiles, kMostWarps / s); ++g) {
+      int64_t steps = llvm::divideCeil(tiles, g) * llvm::divideCeil(depth, s);
+      int64_t cost = steps * (kMostWarps + 1) + s * g;
+      // A thread for each output.
+      if (cost >= best || s * g * kWarp < tiles * kBlockRows)
+        continue;
+      best = cost;
+      split = s;
+      groups = g;
+    }
+}
+
 BitGemv::BitGemv(const Linear &linear)
-    : linear(linear), depth(llvm::divideCeil(linear.columns, kTileColumns)) {
-  split = std::min<int64_t>(kWarps, llvm::bit_floor(uint64_t(depth)));
+    : linear(linear), depth(llvm::divideCeil(linear.columns, kTileColumns)),
+      tiles(1), split(1), groups(1) {
   int64_t outputs = cast<MemRefType>(linear.output.getType()).getDimSize(1);
-  while (split > 1 && !ShapedType::isDynamic(outputs) &&
-         llvm::divideCeil(outputs, kBlockRows) * split / kWarps >
-             kResidentBlocks)
-    split /= 2;
+  if (!ShapedType::isDynamic(outputs))
+    tiles =
+        std::min(kMostTiles,
+                 int64_t(llvm::divideCeil(llvm::divideCeil(outputs, kBlockRows),
+                                          kMultiprocessors)));
+  chooseShape();
+  while (!fits() && tiles > 1) {
+    --tiles;
+    chooseShape();
+  }
 }
 
 /// Byte i, bit j of the result is byte j, bit i of `bytes`: 8 x 8 bits in an
@@ -88,7 +127,7 @@ Value BitGemv::transposeBits(KernelBuilder &b, Value bytes) {
 void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block) {
   Value groups = b.index(depth * kTileColumns / 8);
   Value padded = b.index(linear.paddedColumns);
-  b.forLoop(block.thread, groups, kThreads, [&](Value group) {
+  b.forLoop(block.thread, groups, threads(), [&](Value group) {
     Value column = b.mul(group, 8);
     Value inside = b.compare(arith::CmpIPredicate::ult, column, padded);
     Value from = b.select(inside, column, b.index(0));
@@ -113,82 +152,123 @@ void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block) {
   });
 }
 
-SmallVector<Value> BitGemv::loadTile(KernelBuilder &b, const Lane &at,
-                                     Value tile, Value k) {
-  Value place = b.add(b.mul(tile, depth), k);
-  return loadWords(b, linear.weight,
-                   b.add(b.mul(place, kTileBytes), b.mul(at.lane, 16)), 4);
-}
-
-SmallVector<Value> BitGemv::multiply(KernelBuilder &b, const GPUBlock &block,
-                                     const Lane &at, ValueRange weights,
-                                     Value k, ValueRange acc) {
-  Value place = b.add(b.mul(k, kPlaneBytes), b.mul(at.lane, 8));
-  return mmaBits(b, weights, loadWords(b, block.shared[0], place, 2), acc);
-}
-
-void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
-  Lane at(b, block.thread);
-  int64_t tilesOfBlock = kWarps / split;
+Value BitGemv::columnTile(KernelBuilder &b, const Lane &at, int64_t j) {
   Value part = arith::RemUIOp::create(b, at.warp, b.index(split));
-  Value tile = b.add(b.mul(block.x, tilesOfBlock),
-                     arith::DivUIOp::create(b, at.warp, b.index(split)));
-  Value last = b.sub(linear.tiles, b.index(1));
-  Value clamped = arith::MinUIOp::create(b, tile, last);
-  // Weights first: they do not wait for the activations.
-  int64_t ahead = std::min(kPrefetched, depth / split);
-  SmallVector<SmallVector<Value>> tiles;
-  for (int64_t i = 0; i < ahead; ++i)
-    tiles.push_back(loadTile(b, at, clamped, b.add(part, i * split)));
-  Value n = b.add(b.mul(block.x, tilesOfBlock * kBlockRows), block.thread);
-  Value factor = loadFactor(b, linear, block.y, n);
-  Value sum = b.load(linear.sum, block.y);
-  storePlanes(b, block);
-  gpu::BarrierOp::create(b);
-  SmallVector<Value> acc(4, b.constant(b.getI32Type(), 0));
-  for (int64_t i = 0; i < ahead; ++i)
-    acc = multiply(b, block, at, tiles[i], b.add(part, i * split), acc);
-  acc = b.forLoop(b.add(part, ahead * split), b.index(depth), split, acc,
-                  [&](Value k, ValueRange carried) {
-                    return multiply(b, block, at, loadTile(b, at, clamped, k),
-                                    k, carried);
-                  });
+  Value k = b.add(part, j * split);
+  if ((j + 1) * split <= depth)
+    return k;
+  return arith::MinUIOp::create(b, k, b.index(depth - 1));
+}
+
+SmallVector<Value> BitGemv::loadTile(KernelBuilder &b, const GPUBlock &block,
+                                     const Lane &at, int64_t i, int64_t j) {
+  Value group = arith::DivUIOp::create(b, at.warp, b.index(split));
+  Value tile = b.add(b.add(b.mul(block.x, tiles), group), i * groups);
+  tile = arith::MinUIOp::create(b, tile, b.sub(linear.tiles, b.index(1)));
+  Value place = b.add(b.mul(tile, depth), columnTile(b, at, j));
+  SmallVector<Value> words = loadWords(
+      b, linear.weight, b.add(b.mul(place, kTileBytes), b.mul(at.lane, 16)), 4);
+  if ((j + 1) * split <= depth)
+    return words;
+  Value part = arith::RemUIOp::create(b, at.warp, b.index(split));
+  Value inside =
+      b.compare(arith::CmpIPredicate::ult, part, b.index(depth - j * split));
+  for (Value &word : words)
+    word = b.select(inside, word, b.constant(b.getI32Type(), 0));
+  return words;
+}
+
+SmallVector<Value> BitGemv::loadPlanes(KernelBuilder &b, const GPUBlock &block,
+                                       const Lane &at, int64_t j) {
+  Value place =
+      b.add(b.mul(columnTile(b, at, j), kPlaneBytes), b.mul(at.lane, 8));
+  return loadWords(b, block.shared[0], place, 2);
+}
+
+/// shared[1][tile, part] = the warp's sums of 16 rows.
+void BitGemv::storeSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
+                        int64_t i, ValueRange acc) {
   // A lane has planes 2 quad and 2 quad + 1 of rows lane / 4 and 8 below.
   Type i32 = b.getI32Type();
   Value quad = arith::IndexCastOp::create(b, i32, at.quad);
   Value low = arith::ShLIOp::create(b, b.constant(i32, 1), b.add(quad, quad));
   Value isSign = b.compare(arith::CmpIPredicate::eq, at.quad, b.index(3));
   Value high = b.select(isSign, b.constant(i32, -128), b.add(low, low));
+  Value part = arith::RemUIOp::create(b, at.warp, b.index(split));
+  Value tile =
+      b.add(arith::DivUIOp::create(b, at.warp, b.index(split)), i * groups);
+  SmallVector<Value> sums;
   for (int64_t half = 0; half < 2; ++half) {
     Value plus =
         b.add(b.mul(acc[2 * half], low), b.mul(acc[2 * half + 1], high));
-    plus = shuffleReduce(b, plus, 1, 4,
-                         [&](Value x, Value y) { return b.add(x, y); });
-    b.ifElse(b.compare(arith::CmpIPredicate::eq, at.quad, b.index(0)), [&] {
-      b.store(plus, block.shared[1], {at.warp, b.add(at.row, 8 * half)});
-    });
+    sums.push_back(shuffleReduce(
+        b, plus, 1, 4, [&](Value x, Value y) { return b.add(x, y); }));
+  }
+  Value stores = b.compare(arith::CmpIPredicate::eq, at.quad, b.index(0));
+  if ((i + 1) * groups > tiles)
+    stores = b.bitAnd(
+        stores, b.compare(arith::CmpIPredicate::ult, tile, b.index(tiles)));
+  b.ifElse(stores, [&] {
+    for (int64_t half = 0; half < 2; ++half)
+      b.store(sums[half], block.shared[1],
+              {tile, part, b.add(at.row, 8 * half)});
+  });
+}
+
+void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
+  Lane at(b, block.thread);
+  // Weights first: they do not wait for the activations.
+  SmallVector<std::pair<int64_t, int64_t>> places;
+  for (int64_t i = 0; i < ownTiles(); ++i)
+    for (int64_t j = 0; j < ownColumns(); ++j)
+      places.emplace_back(i, j);
+  SmallVector<SmallVector<Value>> weights;
+  for (auto [i, j] : ArrayRef(places).take_front(kPrefetched))
+    weights.push_back(loadTile(b, block, at, i, j));
+  Value n = b.add(b.mul(block.x, tiles * kBlockRows), block.thread);
+  Value weightScale = loadWeightScale(b, linear, block.y, n);
+  waitForKernels(b);
+  Value scale = b.load(linear.scale, block.y);
+  Value sum = b.load(linear.sum, block.y);
+  Value before = loadBefore(b, linear, block.y, n);
+  storePlanes(b, block);
+  gpu::BarrierOp::create(b);
+  SmallVector<SmallVector<Value>> planes;
+  for (int64_t j = 0; j < ownColumns(); ++j)
+    planes.push_back(loadPlanes(b, block, at, j));
+  Value zero = b.constant(b.getI32Type(), 0);
+  SmallVector<Value> acc;
+  for (auto [unit, place] : llvm::enumerate(places)) {
+    auto [i, j] = place;
+    if (j == 0)
+      acc.assign(4, zero);
+    acc = mmaBits(
+        b, unit < weights.size() ? weights[unit] : loadTile(b, block, at, i, j),
+        planes[j], acc);
+    if (j + 1 == ownColumns())
+      storeSums(b, block, at, i, acc);
   }
   gpu::BarrierOp::create(b);
   Value ours = b.compare(arith::CmpIPredicate::ult, block.thread,
-                         b.index(tilesOfBlock * kBlockRows));
+                         b.index(tiles * kBlockRows));
   b.ifElse(ours, [&] {
-    Value group = arith::DivUIOp::create(b, block.thread, b.index(kBlockRows));
+    Value tile = arith::DivUIOp::create(b, block.thread, b.index(kBlockRows));
     Value row = arith::RemUIOp::create(b, block.thread, b.index(kBlockRows));
-    Value plus = b.constant(i32, 0);
-    for (int64_t i = 0; i < split; ++i)
-      plus = b.add(
-          plus, b.load(block.shared[1], {b.add(b.mul(group, split), i), row}));
-    storeResult(b, linear, block.y, n, b.sub(b.add(plus, plus), sum), factor);
+    Value plus = zero;
+    for (int64_t part = 0; part < split; ++part)
+      plus = b.add(plus, b.load(block.shared[1], {tile, b.index(part), row}));
+    storeResult(b, linear, block.y, n, b.sub(b.add(plus, plus), sum),
+                b.mul(scale, weightScale), before);
   });
 }
 
 void BitGemv::emit(OpBuilder &builder) {
   KernelBuilder b(linear.loc, builder);
-  Value blocks = b.ceilDiv(linear.tiles, kWarps / split);
   buildLaunch(
-      builder, linear.loc, {blocks, linear.rows}, kThreads,
+      builder, linear.loc, {b.ceilDiv(linear.tiles, tiles), linear.rows},
+      threads(),
       {getSharedType({depth * kPlaneBytes}, b.getI8Type()),
-       getSharedType({kWarps, kBlockRows}, b.getI32Type())},
+       getSharedType({tiles, split, kBlockRows}, b.getI32Type())},
       [&](KernelBuilder &b, const GPUBlock &block) { emitBlock(b, block); });
 }
 
@@ -265,7 +345,7 @@ void pquant::nvvm::emitBinaryMma(OpBuilder &builder, Operation *op) {
       builder, linear,
       [&](OpBuilder &inner) {
         BitGemv gemv(linear);
-        if (gemv.depth * kPlaneBytes > kSharedBytes)
+        if (!gemv.fits())
           return emitDotGemv(inner, linear);
         gemv.emit(inner);
       },

@@ -132,26 +132,38 @@ void pquant::nvvm::storeWarpSums(KernelBuilder &b, const GPUBlock &block,
   gpu::BarrierOp::create(b);
 }
 
+static Value clampOutput(KernelBuilder &b, const Linear &linear, Value n) {
+  return arith::MinUIOp::create(b, n, b.sub(linear.outputs, b.index(1)));
+}
+
+Value pquant::nvvm::loadWeightScale(KernelBuilder &b, const Linear &linear,
+                                    Value m, Value n) {
+  n = clampOutput(b, linear, n);
+  if (!linear.index)
+    return b.load(linear.weightScale, n);
+  Value expert =
+      arith::IndexCastOp::create(b, b.getIndexType(), b.load(linear.index, m));
+  return b.load(linear.weightScale, {expert, n});
+}
+
 Value pquant::nvvm::loadFactor(KernelBuilder &b, const Linear &linear, Value m,
                                Value n) {
-  n = arith::MinUIOp::create(b, n, b.sub(linear.outputs, b.index(1)));
-  Value factor;
-  if (linear.index) {
-    Value expert = arith::IndexCastOp::create(b, b.getIndexType(),
-                                              b.load(linear.index, m));
-    factor = b.load(linear.weightScale, {expert, n});
-  } else {
-    factor = b.load(linear.weightScale, n);
-  }
-  return b.mul(b.load(linear.scale, m), factor);
+  return b.mul(b.load(linear.scale, m), loadWeightScale(b, linear, m, n));
+}
+
+Value pquant::nvvm::loadBefore(KernelBuilder &b, const Linear &linear, Value m,
+                               Value n) {
+  if (!linear.accumulate)
+    return {};
+  return b.load(linear.output, {m, clampOutput(b, linear, n)});
 }
 
 void pquant::nvvm::storeResult(KernelBuilder &b, const Linear &linear, Value m,
-                               Value n, Value acc, Value factor) {
+                               Value n, Value acc, Value factor, Value before) {
   b.ifElse(b.compare(arith::CmpIPredicate::ult, n, linear.outputs), [&] {
     Value y = b.mul(arith::SIToFPOp::create(b, b.getF32Type(), acc), factor);
     if (linear.accumulate)
-      y = b.add(b.load(linear.output, {m, n}), y);
+      y = b.add(before ? before : b.load(linear.output, {m, n}), y);
     b.store(y, linear.output, {m, n});
   });
 }

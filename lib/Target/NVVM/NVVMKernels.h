@@ -24,6 +24,8 @@ inline constexpr int64_t kWarp = 32;
 inline constexpr int64_t kThreads = 256, kWarps = kThreads / kWarp;
 /// Rows of one weight block, of every layout.
 inline constexpr int64_t kBlockRows = 16;
+/// Multiprocessors of a large GPU, each of which has a block to do.
+inline constexpr int64_t kMultiprocessors = 132;
 /// Rows up to which weights are read again for each: a matrix-vector kernel.
 inline constexpr int64_t kGemvRows = 8;
 
@@ -67,13 +69,21 @@ SmallVector<Value> mmaBytes(KernelBuilder &b, ValueRange a, ValueRange x,
 void storeWarpSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
                    ValueRange sums);
 
-/// scale[m] * weight_scale[n], of the last n where n is beyond N. Loaded before
-/// the sums are there, its latency is hidden.
+/// weight_scale[n], of the last n where n is beyond N.
+Value loadWeightScale(KernelBuilder &b, const Linear &linear, Value m, Value n);
+/// output[m, n] where the op adds to it, of the last n where n is beyond N;
+/// else null. Loaded before the sums are there, its latency is hidden.
+Value loadBefore(KernelBuilder &b, const Linear &linear, Value m, Value n);
+/// scale[m] * weight_scale[n].
 Value loadFactor(KernelBuilder &b, const Linear &linear, Value m, Value n);
-/// output[m, n] = float(acc) * factor, or added to it; not where n is beyond N.
-/// `acc` is the dot product itself.
+/// output[m, n] = float(acc) * factor, or added to it (to `before`, where it is
+/// loaded); not where n is beyond N. `acc` is the dot product itself.
 void storeResult(KernelBuilder &b, const Linear &linear, Value m, Value n,
-                 Value acc, Value factor);
+                 Value acc, Value factor, Value before = {});
+/// Waits for the kernels launched before this one, where the GPU starts it
+/// before they end (`pquant-nvvm-overlap-launches`). Before it stand loads of
+/// weights only.
+void waitForKernels(KernelBuilder &b);
 /// The rows of the op by `gemv` where they are few, else by `gemm`; the choice
 /// is made on the host when their number is dynamic.
 void emitByRows(OpBuilder &builder, const Linear &linear,

@@ -15,9 +15,10 @@ using namespace mlir;
 using namespace pquant;
 
 static constexpr StringLiteral kTriple = "nvptx64-nvidia-cuda";
-static constexpr unsigned kLeastChip = 61;  ///< dp4a
-static constexpr unsigned kTensorChip = 80; ///< mma of bytes and of bits
-static constexpr unsigned kBitsEnd = 100;   ///< from here mma of bits is slow
+static constexpr unsigned kLeastChip = 61;   ///< dp4a
+static constexpr unsigned kTensorChip = 80;  ///< mma of bytes and of bits
+static constexpr unsigned kOverlapChip = 90; ///< griddepcontrol
+static constexpr unsigned kBitsEnd = 100;    ///< from here mma of bits is slow
 
 FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
   if (chip.empty())
@@ -36,6 +37,8 @@ FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
     capabilities.push_back(kByteMma);
   if (number >= kTensorChip && number < kBitsEnd)
     capabilities.push_back(kBitMma);
+  if (number >= kOverlapChip)
+    capabilities.push_back(kDependentLaunch);
   return GPUAttr::get(loc.getContext(), kTriple, chip,
                       number < kBitsEnd ? "+ptx80" : "+ptx86",
                       llvm::join(capabilities, ","));

@@ -8,8 +8,10 @@
 
 // CHECK-LABEL: func.func @small
 // CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %c1, %{{.+}} = %c1, {{.*}} threads({{.*}}) in (%{{.+}} = %c1024
-// CHECK:           scf.for %{{.+}} = %{{.+}} to %c4096 step %c1024
-// CHECK:             arith.negf
+// CHECK-NOT:       scf.for
+// CHECK:           vector.load %{{.+}} {alignment = 16 : i64} : memref<2x2048xf32>, vector<4xf32>
+// CHECK-COUNT-4:   arith.negf
+// CHECK:           vector.store %{{.+}} {alignment = 16 : i64} : memref<2x2048xf32>, vector<4xf32>
 func.func @small(%x: memref<2x2048xf32>, %y: memref<2x2048xf32>) {
   linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<2x2048xf32>) outs(%y : memref<2x2048xf32>) {
@@ -33,7 +35,9 @@ func.func @dynamic(%x: memref<?x64xf32>, %y: memref<?x64xf32>) {
 // A long sum is a block's; the last step adds what was in the output.
 // CHECK-LABEL: func.func @row_sums
 // CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %[[ROWS:.+]], {{.*}} workgroup(%{{.+}} : memref<32xf32, #gpu.address_space<workgroup>>)
-// CHECK:           scf.for %{{.+}} = %{{.+}} to %c4096 step %c1024
+// CHECK:           scf.for %{{.+}} = %{{.+}} to %c4096 step %c4096
+// CHECK-COUNT-4:     arith.addf
+// CHECK:             scf.yield
 // CHECK-COUNT-5:   gpu.shuffle  xor
 // CHECK:           gpu.barrier
 // CHECK-COUNT-5:   gpu.shuffle  xor
@@ -78,7 +82,6 @@ func.func @on_host(%x: memref<4xf32>) {
 // Memory that is freed between two launches is freed behind the merged one.
 // MERGED-LABEL: func.func @two
 // MERGED:         gpu.launch
-// MERGED:           gpu.barrier
 // MERGED:           gpu.terminator
 // MERGED-NOT:     gpu.launch
 // MERGED:         gpu.dealloc
@@ -88,6 +91,24 @@ func.func @two(%x: memref<64xf32>, %y: memref<64xf32>) {
   %u = gpu.alloc() : memref<64xf32>
   gpu.dealloc %t : memref<64xf32>
   memref.copy %x, %y : memref<64xf32> to memref<64xf32>
+  return
+}
+
+// Sums of two rows and a copy are each a launch of one block, and merged.
+// MERGED-LABEL: func.func @unlike
+// MERGED:         gpu.launch
+// MERGED:           gpu.barrier
+// MERGED:           gpu.terminator
+// MERGED-NOT:     gpu.launch
+// MERGED:         return
+func.func @unlike(%x: memref<2x4096xf32>, %y: memref<2xf32>, %z: memref<2xf32>) {
+  linalg.generic {indexing_maps = [#map, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<2x4096xf32>) outs(%y : memref<2xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = arith.addf %out, %in : f32
+    linalg.yield %0 : f32
+  }
+  memref.copy %y, %z : memref<2xf32> to memref<2xf32>
   return
 }
 

@@ -1,0 +1,109 @@
+//===- BlockLaunch.h - Small ops as one launch of one block -----*- C++ -*-===//
+//
+// Part of pquant, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Ops on a row of a few thousand elements cost what their loads, stores and
+// barriers wait for. So ops that follow one another share a block, whose
+// threads keep their elements in registers: an element that its own thread has
+// computed is not loaded again, barriers stand only where a thread reads what
+// another one wrote, and loads that depend on none of the ops come first.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PQUANT_LIB_CONVERSION_BLOCKLAUNCH_H
+#define PQUANT_LIB_CONVERSION_BLOCKLAUNCH_H
+
+#include "BlockAccess.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "pquant/Conversion/ToGPU.h"
+
+namespace pquant {
+
+/// The op that combines two partial results of a reduction; null when threads
+/// cannot share it.
+Operation *findCombiner(mlir::linalg::GenericOp op);
+
+class BlockLaunch {
+public:
+  /// Whether `op` can be part: elementwise on few points, the reduction of a
+  /// row to one element, or the quantiser of one row.
+  static bool accepts(Operation *op);
+  /// How many of `count` points that follow one another a thread takes.
+  static int64_t lanesOf(int64_t count);
+
+  /// Begins the launch; `add` the ops in their order, then `finish`.
+  BlockLaunch(OpBuilder &builder, Location loc);
+  void add(Operation *op);
+  void finish();
+
+private:
+  /// The elements of a thread: those of `lanes` points for each round.
+  using Elements = SmallVector<SmallVector<Value>>;
+  /// How threads share `count` points: round i of thread t begins at point
+  /// (1024 i + t) * lanes.
+  struct Share {
+    explicit Share(int64_t count);
+    /// Whether every thread has points in this round.
+    bool isFull(int64_t round) const;
+    int64_t count, lanes, rounds;
+  };
+  struct Known {
+    BlockAccess access;
+    Elements elements;
+  };
+
+  /// The first of a thread's points in a round; of threads that have none, 0.
+  Value firstPoint(const Share &share, int64_t round);
+  /// Whether the thread has points in a round that is not full.
+  Value isInside(const Share &share, int64_t round);
+  SmallVector<Value> splitPoint(Value linear, ArrayRef<int64_t> sizes);
+  SmallVector<Value> pointOf(const Share &share, int64_t round, int64_t lane,
+                             ArrayRef<int64_t> sizes);
+  SmallVector<Value> indicesAt(mlir::AffineMap map, ValueRange point);
+
+  Elements read(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,
+                const Share &share);
+  Elements loadElements(Value memref, mlir::AffineMap map,
+                        ArrayRef<int64_t> sizes, const Share &share,
+                        bool uniform);
+  void write(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,
+             const Share &share, Elements elements);
+  void storeElements(Value memref, mlir::AffineMap map, ArrayRef<int64_t> sizes,
+                     const Share &share, const Elements &elements);
+  /// Stores on a condition; always where that is null.
+  void guard(Value condition, function_ref<void()> body);
+  void remember(const BlockAccess &access, Elements elements);
+
+  /// A barrier, where an access would meet another thread's.
+  void orderLoad(const BlockAccess &access);
+  void orderStore(const BlockAccess &access);
+  void barrier();
+  /// Makes `body` emit behind `place`, which moves on.
+  void early(Operation *&place, function_ref<void()> body);
+  void startSegment();
+
+  SmallVector<Value> compute(mlir::linalg::GenericOp op, ValueRange inputs,
+                             ValueRange outputs, ValueRange point);
+  void addElementwise(mlir::linalg::GenericOp op);
+  void addReduction(mlir::linalg::GenericOp op);
+  void addQuantize(Operation *op);
+  Value reduce(Value value, function_ref<Value(Value, Value)> combine);
+
+  mlir::gpu::LaunchOp launch;
+  KernelBuilder b;
+  GPUBlock block;
+  /// What was loaded and stored since the last barrier, and stored at all.
+  SmallVector<BlockAccess> loaded, stored, everStored;
+  /// What each thread has in registers.
+  SmallVector<Known> known;
+  /// Behind these stand loads at the start of the body (null before the first)
+  /// and behind the last barrier.
+  Operation *top = nullptr, *segment = nullptr;
+};
+
+} // namespace pquant
+
+#endif // PQUANT_LIB_CONVERSION_BLOCKLAUNCH_H
