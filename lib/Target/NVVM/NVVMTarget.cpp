@@ -16,7 +16,7 @@ using namespace pquant;
 
 static constexpr StringLiteral kTriple = "nvptx64-nvidia-cuda";
 static constexpr unsigned kLeastChip = 61;  ///< dp4a
-static constexpr unsigned kTensorChip = 80; ///< mma of bytes and of bits
+static constexpr unsigned kTensorChip = 80; ///< mma of bytes, bits and tf32
 static constexpr unsigned kBitsEnd = 100;   ///< from here mma of bits is slow
 
 FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
@@ -33,7 +33,7 @@ FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
                           << chip << "'";
   SmallVector<StringRef> capabilities;
   if (number >= kTensorChip)
-    capabilities.push_back(kByteMma);
+    capabilities.append({kByteMma, kFloatMma});
   if (number >= kTensorChip && number < kBitsEnd)
     capabilities.push_back(kBitMma);
   return GPUAttr::get(loc.getContext(), kTriple, chip,

@@ -1,10 +1,10 @@
 // The kernel of each op, by what the GPU can do.
 
 // RUN: pquant-opt %s --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s
-// RUN: sed 's/b1-mma,s8-mma//' %s | pquant-opt --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s --check-prefix=DOT
+// RUN: sed 's/b1-mma,s8-mma,tf32-mma//' %s | pquant-opt --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s --check-prefix=DOT
 
 #generic = #pquant.level<"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>
-#gpu = #pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_80", features = "+ptx80", capabilities = "b1-mma,s8-mma">
+#gpu = #pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_80", features = "+ptx80", capabilities = "b1-mma,s8-mma,tf32-mma">
 
 module attributes {pquant.target = #pquant.target<"x86_64-pc-linux-gnu", levels = [#generic], binary = b16x256, gpu = #gpu>} {
 
@@ -71,6 +71,57 @@ func.func @others(%x: memref<?x100xf32>, %q: memref<?x128xi8>, %s: memref<?xf32>
   pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
   pqk.attention ins(%a, %k, %k : memref<1x4x?x32xf32>, memref<1x2x?x32xf32>, memref<1x2x?x32xf32>)
       outs(%o : memref<1x4x?x32xf32>) causal {scale = 0.17677669 : f32}
+  return
+}
+
+// A block of 512 threads for each of up to 16 rows; of more, tiles of 64, by 32 keys with rows of 48 and 36 words in
+// shared memory: two products of tf32, each in three parts.
+// CHECK-LABEL: func.func @attention
+// CHECK:         %[[FEW:.+]] = arith.cmpi ule, %{{.+}}, %c16
+// CHECK:         scf.if %[[FEW]] {
+// CHECK:           gpu.launch {{.*}} = %c512,
+// CHECK-NOT:       nvvm.mma.sync
+// CHECK:         } else {
+// CHECK:           gpu.launch {{.*}} = %c128, {{.*}} memref<1536xf32, {{.*}} memref<1152xf32,
+// CHECK-COUNT-96:    nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<tf32>, {{.*}}k = 8>
+// CHECK-NOT:         nvvm.mma.sync
+// CHECK:           gpu.terminator
+// DOT-LABEL:   func.func @attention
+// DOT-NOT:       nvvm.mma.sync
+// DOT:           math.exp
+func.func @attention(%a: memref<1x4x?x32xf32>, %k: memref<1x2x?x32xf32>, %o: memref<1x4x?x32xf32>) {
+  pqk.attention ins(%a, %k, %k : memref<1x4x?x32xf32>, memref<1x2x?x32xf32>, memref<1x2x?x32xf32>)
+      outs(%o : memref<1x4x?x32xf32>) causal {scale = 0.17677669 : f32}
+  return
+}
+
+// Elements of an f16 cache have no low part: a third fewer products. An odd depth is padded to 16 columns, in shared
+// memory only.
+// CHECK-LABEL: func.func @attention_f16
+// CHECK-COUNT-48: nvvm.mma.sync
+// CHECK-NOT:      nvvm.mma.sync
+// CHECK-LABEL: func.func @attention_int8
+// CHECK:         memref.load %{{.+}} : memref<1x2x70x19xi8>
+// CHECK:         arith.sitofp
+// CHECK-COUNT-72: nvvm.mma.sync
+// CHECK-NOT:      nvvm.mma.sync
+// CHECK-LABEL: func.func @attention_deep
+// CHECK-NOT:     nvvm.mma.sync
+// CHECK:         return
+func.func @attention_f16(%a: memref<1x4x70x16xf32>, %k: memref<1x2x70x16xf16>, %v: memref<1x2x70x9xf16>,
+                         %o: memref<1x4x70x9xf32>) {
+  pqk.attention ins(%a, %k, %v : memref<1x4x70x16xf32>, memref<1x2x70x16xf16>, memref<1x2x70x9xf16>)
+      outs(%o : memref<1x4x70x9xf32>) {scale = 0.25 : f32}
+  return
+}
+func.func @attention_int8(%a: memref<1x4x70x15xf32>, %k: memref<1x2x70x19xi8>, %o: memref<1x4x70x15xf32>) {
+  pqk.attention ins(%a, %k, %k : memref<1x4x70x15xf32>, memref<1x2x70x19xi8>, memref<1x2x70x19xi8>)
+      outs(%o : memref<1x4x70x15xf32>) {scale = 0.25 : f32}
+  return
+}
+func.func @attention_deep(%a: memref<1x4x70x256xf32>, %k: memref<1x2x70x256xf32>, %o: memref<1x4x70x256xf32>) {
+  pqk.attention ins(%a, %k, %k : memref<1x4x70x256xf32>, memref<1x2x70x256xf32>, memref<1x2x70x256xf32>)
+      outs(%o : memref<1x4x70x256xf32>) {scale = 0.0625 : f32}
   return
 }
 }
