@@ -19,7 +19,8 @@ namespace pquant::nvvm {
 
 /// What kernels may use beyond the least chip.
 inline constexpr llvm::StringLiteral kBitMma = "b1-mma", kByteMma = "s8-mma",
-                                     kFloatMma = "tf32-mma";
+                                     kFloatMma = "tf32-mma",
+                                     kByteWgmma = "s8-wgmma";
 
 /// The GPU of a chip ("sm_80", "sm_90a"; empty: sm_80, whose code runs on all
 /// later ones). Fails with a diagnostic at `loc` for another name.

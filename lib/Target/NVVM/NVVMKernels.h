@@ -110,6 +110,9 @@ void emitAttentionMma(OpBuilder &builder, Operation *op);
 /// Matrix-matrix kernels of bytes: all rows at once.
 void emitBinaryGemm(OpBuilder &builder, const Linear &linear);
 void emitInt8Gemm(OpBuilder &builder, const Linear &linear);
+/// The same by the instructions of warpgroups.
+void emitBinaryWgmma(OpBuilder &builder, const Linear &linear);
+void emitInt8Wgmma(OpBuilder &builder, const Linear &linear);
 
 } // namespace pquant::nvvm
 

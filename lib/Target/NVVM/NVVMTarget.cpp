@@ -15,9 +15,10 @@ using namespace mlir;
 using namespace pquant;
 
 static constexpr StringLiteral kTriple = "nvptx64-nvidia-cuda";
-static constexpr unsigned kLeastChip = 61;  ///< dp4a
-static constexpr unsigned kTensorChip = 80; ///< mma of bytes, bits and tf32
-static constexpr unsigned kBitsEnd = 100;   ///< from here mma of bits is slow
+static constexpr unsigned kLeastChip = 61;     ///< dp4a
+static constexpr unsigned kTensorChip = 80;    ///< mma of bytes, bits and tf32
+static constexpr unsigned kWarpgroupChip = 90; ///< wgmma, with suffix "a"
+static constexpr unsigned kBitsEnd = 100; ///< from here mma of bits is slow
 
 FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
   if (chip.empty())
@@ -34,6 +35,8 @@ FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
   SmallVector<StringRef> capabilities;
   if (number >= kTensorChip)
     capabilities.append({kByteMma, kFloatMma});
+  if (number == kWarpgroupChip && digits == "a")
+    capabilities.push_back(kByteWgmma);
   if (number >= kTensorChip && number < kBitsEnd)
     capabilities.push_back(kBitMma);
   return GPUAttr::get(loc.getContext(), kTriple, chip,
