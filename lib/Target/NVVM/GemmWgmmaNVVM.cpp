@@ -232,21 +232,29 @@ SmallVector<Value> WgmmaBlock::waitForSums(ArrayRef<Value> sums) {
 }
 
 /// A lane has outputs lane / 4 and 8 below, of each eight rows 2 (lane % 4) and
-/// the next.
+/// the next. Factors are loaded without a branch, ahead of the stores.
 void WgmmaBlock::store(ArrayRef<Value> sums) {
-  Value first = b.add(b.mul(tile, kBlockRows), at.row);
+  Value outputs[2], weightScales[2];
+  for (int64_t half = 0; half < 2; ++half) {
+    outputs[half] = b.add(b.mul(tile, kBlockRows), b.add(at.row, 8 * half));
+    Value known = arith::MinUIOp::create(b, outputs[half],
+                                         b.sub(linear.outputs, b.index(1)));
+    weightScales[half] = b.load(linear.weightScale, known);
+  }
   Value lastRow = b.sub(linear.rows, b.index(1));
   for (int64_t j = 0; j < kSums; j += 2) {
     Value m =
         b.add(b.add(firstRow, j / 4 * 8), b.add(b.mul(at.quad, 2), j / 2 % 2));
-    Value inside = b.compare(arith::CmpIPredicate::ule, m, lastRow);
-    b.ifElse(inside, [&] {
+    Value known = arith::MinUIOp::create(b, m, lastRow);
+    Value scale = b.load(linear.scale, known);
+    Value all = plan.isBinary ? b.load(linear.sum, known) : Value();
+    b.ifElse(b.compare(arith::CmpIPredicate::ule, m, lastRow), [&] {
       for (int64_t half = 0; half < 2; ++half) {
-        Value n = b.add(first, 8 * half);
         Value sum = sums[j / 4 * 4 + j / 2 % 2 + 2 * half];
         if (plan.isBinary)
-          sum = b.sub(b.add(sum, sum), b.load(linear.sum, m));
-        storeResult(b, linear, m, n, sum, loadFactor(b, linear, m, n));
+          sum = b.sub(b.add(sum, sum), all);
+        storeResult(b, linear, m, outputs[half], sum,
+                    b.mul(scale, weightScales[half]));
       }
     });
   }
