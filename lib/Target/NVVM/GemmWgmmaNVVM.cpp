@@ -74,7 +74,7 @@ private:
   void waitForStep();
   SmallVector<Value> multiply(ArrayRef<Value> weights, Value slot,
                               ArrayRef<Value> sums);
-  SmallVector<Value> waitForSums(ArrayRef<Value> sums);
+  void waitForSums(SmallVector<Value> &sums, SmallVector<Value> &weights);
   Value nextSlot(Value slot, int64_t count);
   void store(ArrayRef<Value> sums);
 };
@@ -168,26 +168,26 @@ Value WgmmaBlock::nextSlot(Value slot, int64_t count) {
 // Products
 //===----------------------------------------------------------------------===//
 
-/// Inline assembly that changes `sums` in place.
+/// Inline assembly that changes `values` in place.
 static SmallVector<Value> emitAssembly(KernelBuilder &b, StringRef text,
-                                       ArrayRef<Value> sums,
+                                       ArrayRef<Value> values,
                                        ArrayRef<Value> inputs) {
-  SmallVector<std::string> constraints(sums.size(), "=r");
-  for (size_t i = 0; i < sums.size(); ++i)
+  SmallVector<std::string> constraints(values.size(), "=r");
+  for (size_t i = 0; i < values.size(); ++i)
     constraints.push_back(std::to_string(i));
   for (Value input : inputs)
     constraints.push_back(input.getType().isInteger(64) ? "l" : "r");
-  SmallVector<Value> operands(sums);
+  SmallVector<Value> operands(values);
   llvm::append_range(operands, inputs);
   auto type = LLVM::LLVMStructType::getLiteral(
-      b.getContext(), SmallVector<Type>(sums.size(), b.getI32Type()));
+      b.getContext(), SmallVector<Type>(values.size(), b.getI32Type()));
   Value all = LLVM::InlineAsmOp::create(
                   b, type, operands, text, llvm::join(constraints, ","),
                   /*has_side_effects=*/true, /*is_align_stack=*/false,
                   LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
                   .getResult(0);
   SmallVector<Value> results;
-  for (size_t i = 0; i < sums.size(); ++i)
+  for (size_t i = 0; i < values.size(); ++i)
     results.push_back(LLVM::ExtractValueOp::create(b, all, i));
   return results;
 }
@@ -227,8 +227,16 @@ SmallVector<Value> WgmmaBlock::multiply(ArrayRef<Value> weights, Value slot,
   return emitAssembly(b, text, sums, inputs);
 }
 
-SmallVector<Value> WgmmaBlock::waitForSums(ArrayRef<Value> sums) {
-  return emitAssembly(b, "wgmma.wait_group.sync.aligned 0;", sums, {});
+/// Waits for the products. The next step's `weights` pass through, so that they
+/// are made before, while the products are under way.
+void WgmmaBlock::waitForSums(SmallVector<Value> &sums,
+                             SmallVector<Value> &weights) {
+  SmallVector<Value> all(sums);
+  llvm::append_range(all, weights);
+  all = emitAssembly(b, "wgmma.wait_group.sync.aligned 0;", all, {});
+  ArrayRef<Value> parts(all);
+  sums.assign(parts.take_front(kSums).begin(), parts.take_front(kSums).end());
+  weights.assign(parts.drop_front(kSums).begin(), parts.end());
 }
 
 /// A lane has outputs lane / 4 and 8 below, of each eight rows 2 (lane % 4) and
@@ -288,7 +296,7 @@ void WgmmaBlock::emit() {
           sums = multiply(weights, slot, sums);
           weights = i + 1 < plan.stepsOfChunk ? plan.expand(words, i + 1)
                                               : plan.expand(nextWords, 0);
-          sums = waitForSums(sums);
+          waitForSums(sums, weights);
           slot = nextSlot(slot, 1);
         }
         sums.push_back(slot);
