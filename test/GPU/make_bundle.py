@@ -25,7 +25,10 @@ SHAPES = {
     "experts": (["--hidden", "256", "--blocks", "2", "--ffn", "640", "--heads", "4", "--experts", "8"], "f32"),
     "grouped": (["--hidden", "512", "--blocks", "2", "--ffn", "1000", "--heads", "8", "--kv-heads", "2"], "f16"),
     "int8": (["--hidden", "256", "--blocks", "2", "--ffn", "512", "--heads", "2"], "int8"),
+    "narrow": (["--hidden", "200", "--blocks", "2", "--ffn", "500", "--heads", "10", "--kv-heads", "2"], "int8"),
 }
+# Inputs of few rows and of many: the length of a prompt, and of what is before it.
+LENGTHS = {"": (9, 3), ".long": (150, 37)}
 
 
 def parse():
@@ -44,12 +47,23 @@ def compile_both(args, model, name, flags):
 
 
 def expect(args, name, tokens):
-    """Runs `main` on the CPU: inputs and outputs in one file, the tokens of a greedy continuation in another."""
+    """Runs the model on the CPU: `main`, and a greedy continuation of `tokens` and of more of them."""
+    for suffix, (sequence, past) in LENGTHS.items():
+        expect_outputs(args, name, suffix, {"batch": 1, "sequence": sequence, "past": past})
+        prompt = (tokens * (sequence // len(tokens) + 1))[:sequence] if suffix else tokens
+        prompt = ",".join(map(str, prompt))
+        command = [args.home / "bin" / "pquant-run", args.folder / f"{name}.cpu.so", "--tokens", prompt, "-n", "24"]
+        output = subprocess.run(command, check=True, capture_output=True).stdout
+        (args.folder / f"{name}{suffix}.tokens").write_bytes(output)
+        (args.folder / f"{name}{suffix}.prompt").write_text(prompt)
+
+
+def expect_outputs(args, name, suffix, sizes):
+    """Inputs and outputs of `main` in one file."""
     import pquant
 
     model = pquant.load(str(args.folder / f"{name}.cpu.so"))
     random = np.random.default_rng(0)
-    sizes = {"batch": 1, "sequence": 9, "past": 3}
     arrays = {}
     for spec in model.inputs:
         shape = [size if isinstance(size, int) else sizes.get(size, 1) for size in spec.sizes]
@@ -59,9 +73,7 @@ def expect(args, name, tokens):
             if ids
             else random.standard_normal(shape).astype(spec.dtype)
         )
-    np.savez(args.folder / f"{name}.npz", **arrays, **model.run(arrays))
-    command = [args.home / "bin" / "pquant-run", args.folder / f"{name}.cpu.so", "--tokens", tokens, "-n", "24"]
-    (args.folder / f"{name}.tokens").write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    np.savez(args.folder / f"{name}{suffix}.npz", **arrays, **model.run(arrays))
 
 
 def main():
@@ -69,14 +81,14 @@ def main():
     os.environ["PQUANT_HOME"] = str(args.home)
     args.folder.mkdir(parents=True, exist_ok=True)
     compile_both(args, SOURCE / "python/sample/model.onnx", "sample", [])
-    expect(args, "sample", "5,17,200,33,901,77,12,4,350")
+    expect(args, "sample", [5, 17, 200, 33, 901, 77, 12, 4, 350])
     for name, (shape, cache) in SHAPES.items():
         scratch = args.folder / "scratch"
         make = [sys.executable, "-m", "pquant.make_large", *shape, "--high-precision", "128", "--vocab", "1000", "--cache"]
         environment = dict(os.environ, PYTHONPATH=str(SOURCE / "python"))
         subprocess.run([*make, str(scratch)], check=True, env=environment)
         compile_both(args, scratch / "model.onnx", name, [f"--cache={cache}"])
-        expect(args, name, "1,2,3,4,5,6,7,8,9,10,11,12")
+        expect(args, name, list(range(1, 13)))
         shutil.rmtree(scratch)
     for tool in ("pquant-run", "pquant-bench"):
         shutil.copy(args.home / "bin" / tool, args.folder)

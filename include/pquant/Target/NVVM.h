@@ -19,6 +19,8 @@ namespace pquant::nvvm {
 
 /// What kernels may use beyond the least chip.
 inline constexpr llvm::StringLiteral kBitMma = "b1-mma", kByteMma = "s8-mma",
+                                     kFloatMma = "tf32-mma",
+                                     kByteWgmma = "s8-wgmma",
                                      kDependentLaunch = "dependent-launch";
 
 /// The GPU of a chip ("sm_80", "sm_90a"; empty: sm_80, whose code runs on all

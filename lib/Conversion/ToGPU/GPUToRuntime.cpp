@@ -32,6 +32,7 @@ using namespace mlir;
 using namespace pquant;
 
 static constexpr StringLiteral kKernelModule = "kernels";
+static constexpr int64_t kTileAlignment = 1024;
 
 namespace {
 struct GPUToRuntimePass : pquant::impl::GPUToRuntimePassBase<GPUToRuntimePass> {
@@ -66,6 +67,20 @@ func::FuncOp GPUToRuntimePass::getFunction(StringRef name, TypeRange arguments,
   return function;
 }
 
+/// Bytes of shared memory are read as words; swizzled tiles, of whole
+/// kilobytes, begin at a multiple of one.
+static void alignSharedMemory(gpu::GPUFuncOp kernel) {
+  OpBuilder builder(kernel);
+  for (auto [i, memory] : llvm::enumerate(kernel.getWorkgroupAttributions())) {
+    auto type = cast<MemRefType>(memory.getType());
+    bool isTile = type.getElementType().isInteger(8) &&
+                  type.getNumElements() % kTileAlignment == 0;
+    kernel.setWorkgroupAttributionAttr(
+        i, builder.getStringAttr("llvm.align"),
+        builder.getI64IntegerAttr(isTile ? kTileAlignment : 16));
+  }
+}
+
 /// The kernels of all modules in one, each under a name of its own.
 void GPUToRuntimePass::joinModules() {
   SmallVector<gpu::GPUModuleOp> modules(
@@ -82,11 +97,7 @@ void GPUToRuntimePass::joinModules() {
         numbers[prefix] = kernels.size();
         kernels.push_back(builder.getStringAttr(prefix));
         kernel.setName(prefix);
-        // Bytes of shared memory are read as words.
-        for (unsigned i = 0; i < kernel.getNumWorkgroupAttributions(); ++i)
-          kernel.setWorkgroupAttributionAttr(
-              i, builder.getStringAttr("llvm.align"),
-              builder.getI64IntegerAttr(16));
+        alignSharedMemory(kernel);
         op.moveBefore(joined.getBody(), joined.getBody()->end());
       }
     }

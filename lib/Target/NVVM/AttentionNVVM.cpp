@@ -68,18 +68,24 @@ AttentionBlock::AttentionBlock(KernelBuilder &b, const GPUBlock &block,
   group = arith::DivUIOp::create(b, head, share);
 }
 
-/// What a row of an INT8 cache counts in: the four bytes behind its values.
-Value AttentionBlock::loadStep(Value cache, Value t, int64_t columns) {
-  if (!cast<MemRefType>(cache.getType()).getElementType().isInteger(8))
-    return {};
+Value pquant::nvvm::loadCacheStep(KernelBuilder &b, Value cache,
+                                  ValueRange indices, int64_t columns) {
   Value word = b.constant(b.getI32Type(), 0);
   for (int64_t i = 0; i < 4; ++i) {
-    Value byte = arith::ExtUIOp::create(
-        b, b.getI32Type(),
-        b.load(cache, {batch, group, t, b.index(columns + i)}));
+    SmallVector<Value> place(indices);
+    place.push_back(b.index(columns + i));
+    Value byte =
+        arith::ExtUIOp::create(b, b.getI32Type(), b.load(cache, place));
     word = b.bitOr(word, b.shiftLeft(byte, 8 * i));
   }
   return arith::BitcastOp::create(b, b.getF32Type(), word);
+}
+
+/// Null for other caches than INT8 ones.
+Value AttentionBlock::loadStep(Value cache, Value t, int64_t columns) {
+  if (!cast<MemRefType>(cache.getType()).getElementType().isInteger(8))
+    return {};
+  return loadCacheStep(b, cache, {batch, group, t}, columns);
 }
 
 Value AttentionBlock::loadElement(Value cache, Value t, Value column,

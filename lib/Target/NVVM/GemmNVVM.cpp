@@ -17,6 +17,7 @@
 
 #include "NVVMKernels.h"
 #include "pquant/Layout/B16x256.h"
+#include "pquant/Target/NVVM.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -128,6 +129,16 @@ void GemmBlock::emit() {
                   }));
 }
 
+static bool hasWarpgroups(OpBuilder &builder) {
+  Operation *parent = builder.getInsertionBlock()->getParentOp();
+  auto module = dyn_cast<ModuleOp>(parent);
+  if (!module)
+    module = parent->getParentOfType<ModuleOp>();
+  return module->getAttrOfType<TargetAttr>(kTargetAttrName)
+      .getGpu()
+      .hasCapability(kByteWgmma);
+}
+
 static void
 emitGemm(OpBuilder &builder, const Linear &linear,
          llvm::function_ref<GemmPlan(KernelBuilder &, const Lane &)> plan) {
@@ -145,6 +156,8 @@ emitGemm(OpBuilder &builder, const Linear &linear,
 /// A chunk is half of a weight tile's columns, those of four nibbles of each
 /// word: columns 32 quad + 16 (chunk % 2) and 128 behind, 16 of each.
 void pquant::nvvm::emitBinaryGemm(OpBuilder &builder, const Linear &linear) {
+  if (hasWarpgroups(builder))
+    return emitBinaryWgmma(builder, linear);
   int64_t depth = llvm::divideCeil(linear.columns, layout::b16x256Columns);
   emitGemm(builder, linear, [&](KernelBuilder &b, const Lane &at) {
     GemmPlan plan;
@@ -202,6 +215,8 @@ void pquant::nvvm::emitBinaryGemm(OpBuilder &builder, const Linear &linear) {
 
 /// A chunk is 64 columns, of which a lane has 16 in a row.
 void pquant::nvvm::emitInt8Gemm(OpBuilder &builder, const Linear &linear) {
+  if (hasWarpgroups(builder))
+    return emitInt8Wgmma(builder, linear);
   emitGemm(builder, linear, [&](KernelBuilder &b, const Lane &at) {
     GemmPlan plan;
     plan.chunks = linear.paddedColumns / 64;

@@ -87,16 +87,15 @@ Value pquant::nvvm::dot4(KernelBuilder &b, Value x, Value y, Value c) {
                                            unpack(y), type, c);
 }
 
-/// One matrix instruction of s32 results.
+/// One matrix instruction of m16n8, with sums of `result`.
 static SmallVector<Value> mma(KernelBuilder &b, ValueRange a, ValueRange x,
                               ValueRange c, int64_t k, NVVM::MMATypes type,
-                              std::optional<NVVM::MMAB1Op> bitOp,
+                              Type result, std::optional<NVVM::MMAB1Op> bitOp,
                               std::optional<NVVM::MMAIntOverflow> overflow) {
-  Type i32 = b.getI32Type();
-  auto result =
-      LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
+  auto results = LLVM::LLVMStructType::getLiteral(b.getContext(),
+                                                  SmallVector<Type>(4, result));
   Value d = NVVM::MmaOp::create(
-      b, result, a, x, c, ArrayRef<int64_t>{16, 8, k}, bitOp, overflow,
+      b, results, a, x, c, ArrayRef<int64_t>{16, 8, k}, bitOp, overflow,
       std::array<NVVM::MMATypes, 2>{type, type},
       std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row,
                                      NVVM::MMALayout::col});
@@ -108,14 +107,20 @@ static SmallVector<Value> mma(KernelBuilder &b, ValueRange a, ValueRange x,
 
 SmallVector<Value> pquant::nvvm::mmaBits(KernelBuilder &b, ValueRange a,
                                          ValueRange x, ValueRange c) {
-  return mma(b, a, x, c, 256, NVVM::MMATypes::b1, NVVM::MMAB1Op::and_popc,
-             std::nullopt);
+  return mma(b, a, x, c, 256, NVVM::MMATypes::b1, b.getI32Type(),
+             NVVM::MMAB1Op::and_popc, std::nullopt);
 }
 
 SmallVector<Value> pquant::nvvm::mmaBytes(KernelBuilder &b, ValueRange a,
                                           ValueRange x, ValueRange c) {
-  return mma(b, a, x, c, 32, NVVM::MMATypes::s8, std::nullopt,
+  return mma(b, a, x, c, 32, NVVM::MMATypes::s8, b.getI32Type(), std::nullopt,
              NVVM::MMAIntOverflow::wrapped);
+}
+
+SmallVector<Value> pquant::nvvm::mmaFloats(KernelBuilder &b, ValueRange a,
+                                           ValueRange x, ValueRange c) {
+  return mma(b, a, x, c, 8, NVVM::MMATypes::tf32, b.getF32Type(), std::nullopt,
+             std::nullopt);
 }
 
 void pquant::nvvm::storeWarpSums(KernelBuilder &b, const GPUBlock &block,
@@ -168,19 +173,26 @@ void pquant::nvvm::storeResult(KernelBuilder &b, const Linear &linear, Value m,
   });
 }
 
+void pquant::nvvm::emitByRows(OpBuilder &builder, Location loc,
+                              int64_t staticRows, Value rows, int64_t limit,
+                              llvm::function_ref<void(OpBuilder &)> few,
+                              llvm::function_ref<void(OpBuilder &)> many) {
+  if (!ShapedType::isDynamic(staticRows))
+    return staticRows <= limit ? few(builder) : many(builder);
+  Value most = arith::ConstantIndexOp::create(builder, loc, limit);
+  Value isFew = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule,
+                                      rows, most);
+  auto choice = scf::IfOp::create(builder, loc, isFew,
+                                  /*withElseRegion=*/true);
+  OpBuilder then = choice.getThenBodyBuilder();
+  few(then);
+  OpBuilder otherwise = choice.getElseBodyBuilder();
+  many(otherwise);
+}
+
 void pquant::nvvm::emitByRows(OpBuilder &builder, const Linear &linear,
                               llvm::function_ref<void(OpBuilder &)> gemv,
                               llvm::function_ref<void(OpBuilder &)> gemm) {
   int64_t rows = cast<MemRefType>(linear.input.getType()).getDimSize(0);
-  if (!ShapedType::isDynamic(rows))
-    return rows <= kGemvRows ? gemv(builder) : gemm(builder);
-  Value limit = arith::ConstantIndexOp::create(builder, linear.loc, kGemvRows);
-  Value few = arith::CmpIOp::create(
-      builder, linear.loc, arith::CmpIPredicate::ule, linear.rows, limit);
-  auto choice = scf::IfOp::create(builder, linear.loc, few,
-                                  /*withElseRegion=*/true);
-  OpBuilder then = choice.getThenBodyBuilder();
-  gemv(then);
-  OpBuilder otherwise = choice.getElseBodyBuilder();
-  gemm(otherwise);
+  emitByRows(builder, linear.loc, rows, linear.rows, kGemvRows, gemv, gemm);
 }

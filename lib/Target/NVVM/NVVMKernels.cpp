@@ -40,6 +40,7 @@ static ArrayRef<Row> getRows() {
       {"pqk.int8_linear", "", nvvm::emitInt8Dot},
       {"pqk.expert_linear", "", nvvm::emitInt8Dot},
       {"pqk.float_linear", "", nvvm::emitFloatLinear},
+      {"pqk.attention", nvvm::kFloatMma, nvvm::emitAttentionMma},
       {"pqk.attention", "", nvvm::emitAttention},
   };
   return rows;

@@ -62,6 +62,9 @@ SmallVector<Value> mmaBits(KernelBuilder &b, ValueRange a, ValueRange x,
                            ValueRange c);
 SmallVector<Value> mmaBytes(KernelBuilder &b, ValueRange a, ValueRange x,
                             ValueRange c);
+/// m16n8k8 of tf32, in words, and f32 sums.
+SmallVector<Value> mmaFloats(KernelBuilder &b, ValueRange a, ValueRange x,
+                             ValueRange c);
 
 /// Adds up each warp's four `sums` over the lanes of a quad, into row `warp`
 /// and columns 4 * quad on of the block's shared memory, and waits for all
@@ -89,6 +92,16 @@ void waitForKernels(KernelBuilder &b);
 void emitByRows(OpBuilder &builder, const Linear &linear,
                 function_ref<void(OpBuilder &)> gemv,
                 function_ref<void(OpBuilder &)> gemm);
+/// The same for any op of `rows` rows (`staticRows` where known), of which up
+/// to `limit` are few.
+void emitByRows(OpBuilder &builder, Location loc, int64_t staticRows,
+                Value rows, int64_t limit, function_ref<void(OpBuilder &)> few,
+                function_ref<void(OpBuilder &)> many);
+
+/// What a row of an INT8 cache counts in: the four bytes behind its `columns`
+/// values. `indices` are those of the row.
+Value loadCacheStep(KernelBuilder &b, Value cache, ValueRange indices,
+                    int64_t columns);
 
 void emitQuantize(OpBuilder &builder, Operation *op);
 /// Bit planes of the activations on the tensor cores.
@@ -99,11 +112,17 @@ void emitInt8Mma(OpBuilder &builder, Operation *op);
 /// `int8_linear` and `expert_linear`.
 void emitInt8Dot(OpBuilder &builder, Operation *op);
 void emitFloatLinear(OpBuilder &builder, Operation *op);
+/// A block for each row.
 void emitAttention(OpBuilder &builder, Operation *op);
+/// The same for few rows, tiles on the tensor cores for many.
+void emitAttentionMma(OpBuilder &builder, Operation *op);
 
 /// Matrix-matrix kernels of bytes: all rows at once.
 void emitBinaryGemm(OpBuilder &builder, const Linear &linear);
 void emitInt8Gemm(OpBuilder &builder, const Linear &linear);
+/// The same by the instructions of warpgroups.
+void emitBinaryWgmma(OpBuilder &builder, const Linear &linear);
+void emitInt8Wgmma(OpBuilder &builder, const Linear &linear);
 
 } // namespace pquant::nvvm
 

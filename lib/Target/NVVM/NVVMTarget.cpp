@@ -16,8 +16,8 @@ using namespace pquant;
 
 static constexpr StringLiteral kTriple = "nvptx64-nvidia-cuda";
 static constexpr unsigned kLeastChip = 61;   ///< dp4a
-static constexpr unsigned kTensorChip = 80;  ///< mma of bytes and of bits
-static constexpr unsigned kOverlapChip = 90; ///< griddepcontrol
+static constexpr unsigned kTensorChip = 80;  ///< mma of bytes, bits and tf32
+static constexpr unsigned kOverlapChip = 90; ///< griddepcontrol; wgmma with "a"
 static constexpr unsigned kBitsEnd = 100;    ///< from here mma of bits is slow
 
 FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
@@ -34,7 +34,9 @@ FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef chip) {
                           << chip << "'";
   SmallVector<StringRef> capabilities;
   if (number >= kTensorChip)
-    capabilities.push_back(kByteMma);
+    capabilities.append({kByteMma, kFloatMma});
+  if (number == kOverlapChip && digits == "a")
+    capabilities.push_back(kByteWgmma);
   if (number >= kTensorChip && number < kBitsEnd)
     capabilities.push_back(kBitMma);
   if (number >= kOverlapChip)

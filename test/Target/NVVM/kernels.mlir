@@ -1,10 +1,11 @@
 // The kernel of each op, by what the GPU can do.
 
 // RUN: pquant-opt %s --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s
-// RUN: sed 's/b1-mma,s8-mma//' %s | pquant-opt --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s --check-prefix=DOT
+// RUN: sed 's/b1-mma,s8-mma,tf32-mma//' %s | pquant-opt --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s --check-prefix=DOT
+// RUN: sed 's/sm_80/sm_90a/; s/tf32-mma/tf32-mma,s8-wgmma/' %s | pquant-opt --pquant-nvvm-kernels --canonicalize --cse | FileCheck %s --check-prefix=WGMMA
 
 #generic = #pquant.level<"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>
-#gpu = #pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_80", features = "+ptx80", capabilities = "b1-mma,s8-mma">
+#gpu = #pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_80", features = "+ptx80", capabilities = "b1-mma,s8-mma,tf32-mma">
 
 module attributes {pquant.target = #pquant.target<"x86_64-pc-linux-gnu", levels = [#generic], binary = b16x256, gpu = #gpu>} {
 
@@ -33,6 +34,26 @@ func.func @binary_row(%q: memref<1x4096xi8>, %s: memref<1xf32>, %t: memref<1xi32
 // CHECK:         } else {
 // CHECK:           gpu.launch
 // CHECK:             nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>, {{.*}}k = 32>
+//
+// Of warpgroups: three steps of 128 rows by 128 columns in shared memory, two of them under way; 64 sums of a lane in
+// place, then the weights of four instructions and the descriptor. Columns beyond the padding are not read.
+// WGMMA-LABEL: func.func @binary_rows
+// WGMMA:         scf.if
+// WGMMA:           nvvm.mma.sync {{.*}}k = 256>
+// WGMMA:         } else {
+// WGMMA:           gpu.launch {{.*}} workgroup(%{{.+}} : memref<49152xi8, #gpu.address_space<workgroup>>)
+// WGMMA:             nvvm.cp.async.shared.global %{{.+}}, %{{.+}}, 16, cache = cg
+// WGMMA:             nvvm.cp.async.wait.group 1
+// WGMMA-NEXT:        nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+// WGMMA-NEXT:        gpu.barrier
+// WGMMA:             llvm.inline_asm has_side_effects
+// WGMMA-SAME:          wgmma.fence.sync.aligned;
+// WGMMA-SAME:          wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {$0, {{.*}}, $63}, {$128, $129, $130, $131}, d, p;
+// WGMMA-SAME:          {$140, $141, $142, $143}, d, p;
+// WGMMA-SAME:          wgmma.commit_group.sync.aligned;
+// WGMMA:             gpu.shuffle idx
+// WGMMA:             wgmma.wait_group.sync.aligned 0;
+// WGMMA-NOT:         nvvm.mma.sync
 func.func @binary_rows(%q: memref<?x128xi8>, %s: memref<?xf32>, %t: memref<?xi32>, %w: memref<1024xi8>,
                        %ws: memref<20xf32>, %y: memref<?x20xf32>) {
   pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<?x128xi8>, memref<?xf32>, memref<?xi32>, memref<1024xi8>,
@@ -46,6 +67,11 @@ func.func @binary_rows(%q: memref<?x128xi8>, %s: memref<?xf32>, %t: memref<?xi32
 // CHECK-NOT:     nvvm.mma.sync
 // CHECK-LABEL: func.func @int8_rows
 // CHECK:         nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>
+// WGMMA-LABEL: func.func @int8_rows
+// WGMMA-NOT:     nvvm.mma.sync
+// WGMMA:         wgmma.mma_async
+// WGMMA-NOT:     gpu.shuffle
+// WGMMA:         wgmma.wait_group
 func.func @int8_row(%q: memref<1x128xi8>, %s: memref<1xf32>, %w: memref<4096xi8>, %r: memref<20xi32>,
                     %ws: memref<20xf32>, %y: memref<1x20xf32>) {
   pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<1x128xi8>, memref<1xf32>, memref<4096xi8>, memref<20xi32>,
@@ -81,6 +107,57 @@ func.func @others(%x: memref<?x100xf32>, %q: memref<?x128xi8>, %s: memref<?xf32>
   pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
   pqk.attention ins(%a, %k, %k : memref<1x4x?x32xf32>, memref<1x2x?x32xf32>, memref<1x2x?x32xf32>)
       outs(%o : memref<1x4x?x32xf32>) causal {scale = 0.17677669 : f32}
+  return
+}
+
+// A block of 512 threads for each of up to 16 rows; of more, tiles of 64, by 32 keys with rows of 48 and 36 words in
+// shared memory: two products of tf32, each in three parts.
+// CHECK-LABEL: func.func @attention
+// CHECK:         %[[FEW:.+]] = arith.cmpi ule, %{{.+}}, %c16
+// CHECK:         scf.if %[[FEW]] {
+// CHECK:           gpu.launch {{.*}} = %c512,
+// CHECK-NOT:       nvvm.mma.sync
+// CHECK:         } else {
+// CHECK:           gpu.launch {{.*}} = %c128, {{.*}} memref<1536xf32, {{.*}} memref<1152xf32,
+// CHECK-COUNT-96:    nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<tf32>, {{.*}}k = 8>
+// CHECK-NOT:         nvvm.mma.sync
+// CHECK:           gpu.terminator
+// DOT-LABEL:   func.func @attention
+// DOT-NOT:       nvvm.mma.sync
+// DOT:           math.exp
+func.func @attention(%a: memref<1x4x?x32xf32>, %k: memref<1x2x?x32xf32>, %o: memref<1x4x?x32xf32>) {
+  pqk.attention ins(%a, %k, %k : memref<1x4x?x32xf32>, memref<1x2x?x32xf32>, memref<1x2x?x32xf32>)
+      outs(%o : memref<1x4x?x32xf32>) causal {scale = 0.17677669 : f32}
+  return
+}
+
+// Elements of an f16 cache have no low part: a third fewer products. An odd depth is padded to 16 columns, in shared
+// memory only.
+// CHECK-LABEL: func.func @attention_f16
+// CHECK-COUNT-48: nvvm.mma.sync
+// CHECK-NOT:      nvvm.mma.sync
+// CHECK-LABEL: func.func @attention_int8
+// CHECK:         memref.load %{{.+}} : memref<1x2x70x19xi8>
+// CHECK:         arith.sitofp
+// CHECK-COUNT-72: nvvm.mma.sync
+// CHECK-NOT:      nvvm.mma.sync
+// CHECK-LABEL: func.func @attention_deep
+// CHECK-NOT:     nvvm.mma.sync
+// CHECK:         return
+func.func @attention_f16(%a: memref<1x4x70x16xf32>, %k: memref<1x2x70x16xf16>, %v: memref<1x2x70x9xf16>,
+                         %o: memref<1x4x70x9xf32>) {
+  pqk.attention ins(%a, %k, %v : memref<1x4x70x16xf32>, memref<1x2x70x16xf16>, memref<1x2x70x9xf16>)
+      outs(%o : memref<1x4x70x9xf32>) {scale = 0.25 : f32}
+  return
+}
+func.func @attention_int8(%a: memref<1x4x70x15xf32>, %k: memref<1x2x70x19xi8>, %o: memref<1x4x70x15xf32>) {
+  pqk.attention ins(%a, %k, %k : memref<1x4x70x15xf32>, memref<1x2x70x19xi8>, memref<1x2x70x19xi8>)
+      outs(%o : memref<1x4x70x15xf32>) {scale = 0.25 : f32}
+  return
+}
+func.func @attention_deep(%a: memref<1x4x70x256xf32>, %k: memref<1x2x70x256xf32>, %o: memref<1x4x70x256xf32>) {
+  pqk.attention ins(%a, %k, %k : memref<1x4x70x256xf32>, memref<1x2x70x256xf32>, memref<1x2x70x256xf32>)
+      outs(%o : memref<1x4x70x256xf32>) {scale = 0.0625 : f32}
   return
 }
 }
