@@ -18,6 +18,7 @@
 
 #include "BlockAccess.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/IRMapping.h"
 #include "pquant/Conversion/ToGPU.h"
 
 namespace pquant {
@@ -25,6 +26,10 @@ namespace pquant {
 /// The op that combines two partial results of a reduction; null when threads
 /// cannot share it.
 Operation *findCombiner(mlir::linalg::GenericOp op);
+
+/// The yielded values at a point of the loops; `mapping` has the arguments.
+SmallVector<Value> cloneBody(KernelBuilder &b, mlir::linalg::GenericOp op,
+                             mlir::IRMapping &mapping, ValueRange point);
 
 class BlockLaunch {
 public:
@@ -85,6 +90,9 @@ private:
   void early(Operation *&place, function_ref<void()> body);
   void startSegment();
 
+  /// The inputs of `op` at the thread's points; a scalar is the same at all.
+  SmallVector<Elements> readInputs(mlir::linalg::GenericOp op,
+                                   ArrayRef<int64_t> sizes, const Share &share);
   SmallVector<Value> compute(mlir::linalg::GenericOp op, ValueRange inputs,
                              ValueRange outputs, ValueRange point);
   void addElementwise(mlir::linalg::GenericOp op);

@@ -13,7 +13,6 @@
 
 #include "dialects/PQKernel/PQKernelDialect.h"
 #include "mlir/Analysis/SliceAnalysis.h"
-#include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
 using namespace pquant;
@@ -37,6 +36,21 @@ Operation *pquant::findCombiner(linalg::GenericOp op) {
       combiners.size() != 1 || !arith::getNeutralElement(combiners.front()))
     return nullptr;
   return combiners.front();
+}
+
+SmallVector<Value> pquant::cloneBody(KernelBuilder &b, linalg::GenericOp op,
+                                     IRMapping &mapping, ValueRange point) {
+  Block *body = op.getBlock();
+  for (Operation &inner : body->without_terminator()) {
+    if (auto index = dyn_cast<linalg::IndexOp>(inner))
+      mapping.map(index.getResult(), point[index.getDim()]);
+    else
+      b.clone(inner, mapping);
+  }
+  SmallVector<Value> results;
+  for (Value value : body->getTerminator()->getOperands())
+    results.push_back(mapping.lookupOrDefault(value));
+  return results;
 }
 
 /// One row that fits into registers.
@@ -84,17 +98,7 @@ SmallVector<Value> BlockLaunch::compute(linalg::GenericOp op, ValueRange inputs,
   for (auto [argument, value] : llvm::zip(op.getRegionOutputArgs(), outputs))
     if (value)
       mapping.map(argument, value);
-  Block *body = op.getBlock();
-  for (Operation &inner : body->without_terminator()) {
-    if (auto index = dyn_cast<linalg::IndexOp>(inner))
-      mapping.map(index.getResult(), point[index.getDim()]);
-    else
-      b.clone(inner, mapping);
-  }
-  SmallVector<Value> results;
-  for (Value value : body->getTerminator()->getOperands())
-    results.push_back(mapping.lookupOrDefault(value));
-  return results;
+  return cloneBody(b, op, mapping, point);
 }
 
 /// The memory that the body of `op` reads at places of its own.
@@ -118,19 +122,27 @@ Value BlockLaunch::reduce(Value value,
   return value;
 }
 
-void BlockLaunch::addElementwise(linalg::GenericOp op) {
-  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  int64_t count = 1;
-  for (int64_t size : sizes)
-    count *= size;
-  Share share(count);
-  SmallVector<Elements> inputs, results(op.getNumDpsInits());
+SmallVector<BlockLaunch::Elements>
+BlockLaunch::readInputs(linalg::GenericOp op, ArrayRef<int64_t> sizes,
+                        const Share &share) {
+  SmallVector<Elements> inputs;
   for (OpOperand *input : op.getDpsInputOperands())
     inputs.push_back(
         isa<MemRefType>(input->get().getType())
             ? read(input->get(), op.getMatchingIndexingMap(input), sizes, share)
             : Elements(share.rounds,
                        SmallVector<Value>(share.lanes, input->get())));
+  return inputs;
+}
+
+void BlockLaunch::addElementwise(linalg::GenericOp op) {
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  int64_t count = 1;
+  for (int64_t size : sizes)
+    count *= size;
+  Share share(count);
+  SmallVector<Elements> inputs = readInputs(op, sizes, share);
+  SmallVector<Elements> results(op.getNumDpsInits());
   SmallVector<Elements> before(op.getNumDpsInits());
   for (auto [i, init] : llvm::enumerate(op.getDpsInitsMutable()))
     if (op.payloadUsesValueFromOperand(&init))
@@ -166,13 +178,7 @@ void BlockLaunch::addReduction(linalg::GenericOp op) {
   for (int64_t size : sizes)
     count *= size;
   Share share(count), one(1);
-  SmallVector<Elements> inputs;
-  for (OpOperand *input : op.getDpsInputOperands())
-    inputs.push_back(
-        isa<MemRefType>(input->get().getType())
-            ? read(input->get(), op.getMatchingIndexingMap(input), sizes, share)
-            : Elements(share.rounds,
-                       SmallVector<Value>(share.lanes, input->get())));
+  SmallVector<Elements> inputs = readInputs(op, sizes, share);
   OpOperand &init = *op.getDpsInitsMutable().begin();
   AffineMap map = op.getMatchingIndexingMap(&init);
   Elements before = read(init.get(), map, sizes, one);

@@ -23,7 +23,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/IRMapping.h"
 #include "pquant/Conversion/ToGPU.h"
 
 namespace pquant {
@@ -113,7 +112,6 @@ SmallVector<Value> OpToLaunch::indices(KernelBuilder &b, OpOperand &operand,
 SmallVector<Value> OpToLaunch::compute(KernelBuilder &b, ValueRange point,
                                        ValueRange outputs) {
   IRMapping mapping;
-  Block *body = op.getBlock();
   for (OpOperand *input : op.getDpsInputOperands()) {
     Value value = input->get();
     if (isa<MemRefType>(value.getType()))
@@ -122,16 +120,7 @@ SmallVector<Value> OpToLaunch::compute(KernelBuilder &b, ValueRange point,
   }
   for (auto [argument, value] : llvm::zip(op.getRegionOutputArgs(), outputs))
     mapping.map(argument, value);
-  for (Operation &inner : body->without_terminator()) {
-    if (auto index = dyn_cast<linalg::IndexOp>(inner))
-      mapping.map(index.getResult(), point[index.getDim()]);
-    else
-      b.clone(inner, mapping);
-  }
-  SmallVector<Value> results;
-  for (Value value : body->getTerminator()->getOperands())
-    results.push_back(mapping.lookupOrDefault(value));
-  return results;
+  return cloneBody(b, op, mapping, point);
 }
 
 SmallVector<Value> OpToLaunch::loadOutputs(KernelBuilder &b, ValueRange point) {

@@ -53,6 +53,9 @@ FailureOr<GPUAttr> nvvm::makeGPU(Location loc, StringRef text) {
   SmallVector<StringRef> trials = getTrials(number, digits == "a");
   if (text.contains('+'))
     for (StringRef capability : llvm::split(asked, '+')) {
+      if (trials.empty())
+        return emitError(loc) << "expected nothing after '" << chip
+                              << "', but got '+" << capability << "'";
       if (!llvm::is_contained(trials, capability))
         return emitError(loc)
                << "expected one of '" << llvm::join(trials, "', '")
