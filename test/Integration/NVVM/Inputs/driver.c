@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for an error */
 #include <dlfcn.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -160,15 +161,40 @@ float nvvm_shfl_sync_bfly_f32(uint32_t mask, float value, uint32_t lanes, uint32
   return value;
 }
 
+float nvvm_shfl_sync_idx_f32(uint32_t mask, float value, uint32_t lane, uint32_t clamp) {
+  memcpy(&threads[current].exchanged[0], &value, 4);
+  meet_warp();
+  memcpy(&value, &threads[current / WARP * WARP + lane].exchanged[0], 4);
+  meet_warp();
+  return value;
+}
+
+float nvvm_ex2_approx_ftz_f32(float x) { return exp2f(x); }
+
 int nvvm_idp4a_s_s(int a, int b, int sum) {
   for (int i = 0; i < 4; ++i)
     sum += (int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
   return sum;
 }
 
-/* m16n8k256 of bits (and, popcount) or m16n8k32 of bytes: both have 16 x 8 words of A, 8 x 8 of B. PTX ISA, "Matrix
-   Fragments for mma.m16n8k32" and "mma.m16n8k256": words 0 to 3 are A, 4 and 5 B, 6 to 9 the sums and results. */
-void nvvm_mma(uint32_t *fragment, int is_bits) {
+static float tf32(uint32_t word) {
+  float value;
+  word &= 0xffffe000;
+  memcpy(&value, &word, 4);
+  return value;
+}
+static uint32_t add_tf32(uint32_t a, uint32_t b, uint32_t sum) {
+  float value;
+  memcpy(&value, &sum, 4);
+  value += tf32(a) * tf32(b);
+  memcpy(&sum, &value, 4);
+  return sum;
+}
+
+/* m16n8k256 of bits (and, popcount), m16n8k32 of bytes or m16n8k8 of tf32: all have 16 x 8 words of A, 8 x 8 of B. PTX ISA,
+   "Matrix Fragments for mma.m16n8k32" and so on: words 0 to 3 are A, 4 and 5 B, 6 to 9 the sums and results. */
+enum { BITS, BYTES, FLOATS };
+void nvvm_mma(uint32_t *fragment, int kind) {
   int warp = current / WARP * WARP, lane = current % WARP;
   memcpy(threads[current].exchanged, fragment, sizeof threads[current].exchanged);
   meet_warp();
@@ -178,7 +204,10 @@ void nvvm_mma(uint32_t *fragment, int is_bits) {
     for (int word = 0; word < 8; ++word) {
       uint32_t a = threads[warp + row % 8 * 4 + word % 4].exchanged[row / 8 + word / 4 * 2];
       uint32_t b = threads[warp + column * 4 + word % 4].exchanged[4 + word / 4];
-      sum = is_bits ? sum + __builtin_popcount(a & b) : (uint32_t)nvvm_idp4a_s_s(a, b, sum);
+      if (kind == BITS)
+        sum += __builtin_popcount(a & b);
+      else
+        sum = kind == BYTES ? (uint32_t)nvvm_idp4a_s_s(a, b, sum) : add_tf32(a, b, sum);
     }
     fragment[6 + i] = sum;
   }
