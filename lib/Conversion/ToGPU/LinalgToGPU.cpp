@@ -35,6 +35,9 @@ using namespace pquant;
 
 /// Threads of one of many blocks.
 static constexpr int64_t kThreads = 256;
+/// Points of a thread where there are many, so that it has as many loads on the
+/// way.
+static constexpr int64_t kThreadPoints = 4, kManyPoints = 1 << 16;
 /// Reductions up to this length are run by one thread.
 static constexpr int64_t kShortReduction = 32;
 /// Points that one block takes, and long reductions: then the launch can be
@@ -54,6 +57,7 @@ private:
   std::optional<int64_t> staticCount(utils::IteratorType kind);
   void emitPoints(OpBuilder &builder);
   void emitPoint(KernelBuilder &b, Value linear, Value reductions);
+  void emitThread(KernelBuilder &b, const GPUBlock &block, Value points);
   void emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
                Value reductions, Operation *combiner);
   void emitRows(OpBuilder &builder, Operation *combiner);
@@ -156,7 +160,28 @@ void OpToLaunch::emitPoint(KernelBuilder &b, Value linear, Value reductions) {
   storeOutputs(b, outer, results);
 }
 
-/// A thread for each point, or one block for all when they are few.
+/// Every kThreads-th of a block's points, of an op without reductions: all are
+/// computed before the first is stored.
+void OpToLaunch::emitThread(KernelBuilder &b, const GPUBlock &block,
+                            Value points) {
+  Value first = b.add(b.mul(block.x, kThreads * kThreadPoints), block.thread);
+  Value last = b.sub(points, b.index(1));
+  SmallVector<SmallVector<Value>> places, results;
+  SmallVector<Value> isInside;
+  for (int64_t i = 0; i < kThreadPoints; ++i) {
+    Value linear = b.add(first, i * kThreads);
+    isInside.push_back(b.compare(arith::CmpIPredicate::ult, linear, points));
+    SmallVector<Value> point(sizes.size());
+    splitIndex(b, arith::MinUIOp::create(b, linear, last), kParallel, point);
+    results.push_back(compute(b, point, loadOutputs(b, point)));
+    places.push_back(point);
+  }
+  for (int64_t i = 0; i < kThreadPoints; ++i)
+    b.ifElse(isInside[i], [&] { storeOutputs(b, places[i], results[i]); });
+}
+
+/// A thread for each point or for a few, or one block for all when they are
+/// few.
 void OpToLaunch::emitPoints(OpBuilder &builder) {
   Location loc = op.getLoc();
   Value points = count(builder, kParallel);
@@ -169,10 +194,15 @@ void OpToLaunch::emitPoints(OpBuilder &builder) {
           b.forLoop(block.thread, points, kBlockThreads,
                     [&](Value linear) { emitPoint(b, linear, reductions); });
         });
-  Value threads = arith::ConstantIndexOp::create(builder, loc, kThreads);
-  Value blocks = arith::CeilDivUIOp::create(builder, loc, points, threads);
+  bool hasMany =
+      op.getNumReductionLoops() == 0 && (!known || *known > kManyPoints);
+  Value ofBlock = arith::ConstantIndexOp::create(
+      builder, loc, hasMany ? kThreads * kThreadPoints : kThreads);
+  Value blocks = arith::CeilDivUIOp::create(builder, loc, points, ofBlock);
   buildLaunch(builder, loc, blocks, kThreads, {},
               [&](KernelBuilder &b, const GPUBlock &block) {
+                if (hasMany)
+                  return emitThread(b, block, points);
                 Value linear = b.add(b.mul(block.x, kThreads), block.thread);
                 b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points),
                          [&] { emitPoint(b, linear, reductions); });
