@@ -57,12 +57,14 @@ private:
   std::optional<int64_t> staticCount(utils::IteratorType kind);
   void emitPoints(OpBuilder &builder);
   void emitPoint(KernelBuilder &b, Value linear, Value reductions);
-  void emitThread(KernelBuilder &b, const GPUBlock &block, Value points);
+  void emitManyPoints(OpBuilder &builder);
   void emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
                Value reductions, Operation *combiner);
   void emitRows(OpBuilder &builder, Operation *combiner);
 
-  /// `linear` taken apart into the dimensions of one kind.
+  /// `linear` taken apart into `dims`, or the dimensions of one kind.
+  void splitIndex(KernelBuilder &b, Value linear, ArrayRef<unsigned> dims,
+                  SmallVector<Value> &point);
   void splitIndex(KernelBuilder &b, Value linear, utils::IteratorType kind,
                   SmallVector<Value> &point);
   Value count(OpBuilder &builder, utils::IteratorType kind);
@@ -97,7 +99,13 @@ void OpToLaunch::splitIndex(KernelBuilder &b, Value linear,
   for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
     if (iterator == kind)
       dims.push_back(i);
-  for (unsigned dim : llvm::reverse(ArrayRef(dims).drop_front(!dims.empty()))) {
+  splitIndex(b, linear, dims, point);
+}
+
+void OpToLaunch::splitIndex(KernelBuilder &b, Value linear,
+                            ArrayRef<unsigned> dims,
+                            SmallVector<Value> &point) {
+  for (unsigned dim : llvm::reverse(dims.drop_front(!dims.empty()))) {
     point[dim] = arith::RemUIOp::create(b, linear, sizes[dim]);
     linear = arith::DivUIOp::create(b, linear, sizes[dim]);
   }
@@ -160,24 +168,55 @@ void OpToLaunch::emitPoint(KernelBuilder &b, Value linear, Value reductions) {
   storeOutputs(b, outer, results);
 }
 
-/// Every kThreads-th of a block's points, of an op without reductions: all are
-/// computed before the first is stored.
-void OpToLaunch::emitThread(KernelBuilder &b, const GPUBlock &block,
-                            Value points) {
-  Value first = b.add(b.mul(block.x, kThreads * kThreadPoints), block.thread);
-  Value last = b.sub(points, b.index(1));
-  SmallVector<SmallVector<Value>> places, results;
-  SmallVector<Value> isInside;
-  for (int64_t i = 0; i < kThreadPoints; ++i) {
-    Value linear = b.add(first, i * kThreads);
-    isInside.push_back(b.compare(arith::CmpIPredicate::ult, linear, points));
-    SmallVector<Value> point(sizes.size());
-    splitIndex(b, arith::MinUIOp::create(b, linear, last), kParallel, point);
-    results.push_back(compute(b, point, loadOutputs(b, point)));
-    places.push_back(point);
+/// An op without reductions: a thread has every kThreads-th of a block's
+/// points, and computes all before it stores the first. Where a size by which
+/// points would be divided is dynamic, the outermost dimension is the grid's
+/// second.
+void OpToLaunch::emitManyPoints(OpBuilder &builder) {
+  SmallVector<int64_t> known = op.getStaticLoopRanges();
+  SmallVector<unsigned> dims;
+  for (unsigned dim = 0; dim < known.size(); ++dim)
+    if (known[dim] != 1)
+      dims.push_back(dim);
+  bool dividesByDynamic =
+      llvm::any_of(ArrayRef(dims).drop_front(), [&](unsigned dim) {
+        return ShapedType::isDynamic(known[dim]);
+      });
+  std::optional<unsigned> outer;
+  if (dividesByDynamic) {
+    outer = dims.front();
+    dims.erase(dims.begin());
   }
-  for (int64_t i = 0; i < kThreadPoints; ++i)
-    b.ifElse(isInside[i], [&] { storeOutputs(b, places[i], results[i]); });
+  KernelBuilder host(op.getLoc(), builder);
+  Value points = host.index(1);
+  for (unsigned dim : dims)
+    points = host.mul(points, sizes[dim]);
+  SmallVector<Value> grid = {host.ceilDiv(points, kThreads * kThreadPoints)};
+  if (outer)
+    grid.push_back(sizes[*outer]);
+  buildLaunch(
+      builder, op.getLoc(), grid, kThreads, {},
+      [&](KernelBuilder &b, const GPUBlock &block) {
+        Value first =
+            b.add(b.mul(block.x, kThreads * kThreadPoints), block.thread);
+        Value last = b.sub(points, b.index(1));
+        SmallVector<SmallVector<Value>> places, results;
+        SmallVector<Value> isInside;
+        for (int64_t i = 0; i < kThreadPoints; ++i) {
+          Value linear = b.add(first, i * kThreads);
+          isInside.push_back(
+              b.compare(arith::CmpIPredicate::ult, linear, points));
+          SmallVector<Value> point(sizes.size(), b.index(0));
+          if (outer)
+            point[*outer] = block.y;
+          splitIndex(b, arith::MinUIOp::create(b, linear, last), dims, point);
+          results.push_back(compute(b, point, loadOutputs(b, point)));
+          places.push_back(point);
+        }
+        for (int64_t i = 0; i < kThreadPoints; ++i)
+          b.ifElse(isInside[i],
+                   [&] { storeOutputs(b, places[i], results[i]); });
+      });
 }
 
 /// A thread for each point or for a few, or one block for all when they are
@@ -194,15 +233,12 @@ void OpToLaunch::emitPoints(OpBuilder &builder) {
           b.forLoop(block.thread, points, kBlockThreads,
                     [&](Value linear) { emitPoint(b, linear, reductions); });
         });
-  bool hasMany =
-      op.getNumReductionLoops() == 0 && (!known || *known > kManyPoints);
-  Value ofBlock = arith::ConstantIndexOp::create(
-      builder, loc, hasMany ? kThreads * kThreadPoints : kThreads);
-  Value blocks = arith::CeilDivUIOp::create(builder, loc, points, ofBlock);
+  if (op.getNumReductionLoops() == 0 && (!known || *known > kManyPoints))
+    return emitManyPoints(builder);
+  Value threads = arith::ConstantIndexOp::create(builder, loc, kThreads);
+  Value blocks = arith::CeilDivUIOp::create(builder, loc, points, threads);
   buildLaunch(builder, loc, blocks, kThreads, {},
               [&](KernelBuilder &b, const GPUBlock &block) {
-                if (hasMany)
-                  return emitThread(b, block, points);
                 Value linear = b.add(b.mul(block.x, kThreads), block.thread);
                 b.ifElse(b.compare(arith::CmpIPredicate::ult, linear, points),
                          [&] { emitPoint(b, linear, reductions); });
