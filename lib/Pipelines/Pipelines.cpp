@@ -156,6 +156,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   addBufferization(pm, weights);
   pm.addPass(createPlaceBuffersPass());
   pm.addPass(createLinalgToGPUPass());
+  pm.addPass(createInsertProbesPass());
   pm.addPass(createNVVMKernelsPass());
   addCleanup(pm);
   pm.addPass(createMergeLaunchesPass());

@@ -17,6 +17,7 @@
 
 #include "pquant/Runtime/Roof.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -37,6 +38,8 @@ BenchResults::~BenchResults() {
 /// let a process do so, its peak stays that of the whole time.
 static void resetPeaks(PQuantModel *model) {
   model->pool->resetPeak();
+  if (model->device)
+    model->device->resetPeak();
   if (FILE *file = fopen("/proc/self/clear_refs", "w")) {
     fputs("5", file);
     fclose(file);
@@ -48,12 +51,16 @@ static void resetPeaks(PQuantModel *model) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Does the same on each thread of a team, timed.
+/// Does the same on each thread of a team, timed; or reads a GPU's memory.
 struct Roofs {
+  Device *device; ///< null: the CPU's
   char *memory;
   Int8Peak peak;
 
-  double readRate(int threads) const;
+  /// False with an error.
+  bool open(PQuantModel *model, bool generates);
+  void close();
+  bool readRate(int threads, double &rate) const;
   double int8Rate(int threads) const;
 };
 
@@ -66,7 +73,26 @@ struct Samples {
 };
 } // namespace
 
-double Roofs::readRate(int threads) const {
+bool Roofs::open(PQuantModel *model, bool generates) {
+  device = model->device;
+  if (device)
+    return device->openRoof() == PQUANT_OK;
+  memory = allocateRoof();
+  peak = generates ? Int8Peak() : getInt8Peak();
+  return memory ||
+         setError(PQUANT_OUT_OF_MEMORY,
+                  "out of memory: could not measure the roof") == PQUANT_OK;
+}
+
+void Roofs::close() {
+  if (device)
+    device->closeRoof();
+  freeRoof(memory);
+}
+
+bool Roofs::readRate(int threads, double &rate) const {
+  if (device)
+    return device->readRoof(rate) == PQUANT_OK;
   struct Context {
     const char *memory;
     uint64_t sink;
@@ -81,7 +107,8 @@ double Roofs::readRate(int threads) const {
         __atomic_fetch_or(&context.sink, read, __ATOMIC_RELAXED);
       },
       &context, threads);
-  return double(kRoofBytes) / double(nanoseconds() - start) * 1e9;
+  rate = double(kRoofBytes) / double(nanoseconds() - start) * 1e9;
+  return true;
 }
 
 double Roofs::int8Rate(int threads) const {
@@ -141,6 +168,7 @@ private:
   bool measure(bool generates, int64_t tokens, int64_t context);
   bool warmUp(const BenchTest &test);
   bool takeProfile(BenchTest &test);
+  bool takeSamples(const BenchTest &test, const Roofs &roofs, Samples &samples);
   bool takeTimes(BenchTest &test);
   bool repeat(const BenchTest &test, int64_t tokens,
               Profile *profile = nullptr);
@@ -210,9 +238,12 @@ static bool isInt8(const char *kind) {
 
 bool Bench::takeProfile(BenchTest &test) {
   char name[64];
-  snprintf(name, sizeof name, "%s%lld, context %lld, %d threads",
-           test.generates ? "tg" : "pp", (long long)test.tokens,
-           (long long)test.context, test.threads);
+  int length = snprintf(name, sizeof name, "%s%lld, context %lld",
+                        test.generates ? "tg" : "pp", (long long)test.tokens,
+                        (long long)test.context);
+  if (!model->device)
+    snprintf(name + length, sizeof name - size_t(length), ", %d threads",
+             test.threads);
   Profile &profile = results.profile;
   profile.beginSection(name);
   profile.attach(model);
@@ -235,21 +266,20 @@ bool Bench::takeProfile(BenchTest &test) {
   return true;
 }
 
-bool Bench::takeTimes(BenchTest &test) {
-  Samples samples(options.repetitions);
-  Roofs roofs{allocateRoof(), getInt8Peak()};
-  bool good = roofs.memory && samples;
-  if (!good)
-    fail("out of memory: could not measure the roof");
-  roofs.peak = test.generates ? Int8Peak() : roofs.peak;
+bool Bench::takeSamples(const BenchTest &test, const Roofs &roofs,
+                        Samples &samples) {
   double units = test.generates ? double(test.tokens) : 1;
-  double roof = good ? roofs.readRate(test.threads) : 0;
-  double peak = good ? roofs.int8Rate(test.threads) : 0;
-  for (int i = 0; good && i < options.repetitions; ++i) {
+  double roof = 0, nextRoof = 0;
+  if (!roofs.readRate(test.threads, roof))
+    return fail(pquant_last_error());
+  double peak = roofs.int8Rate(test.threads);
+  for (int i = 0; i < options.repetitions; ++i) {
     int64_t start = nanoseconds();
-    good = repeat(test, test.tokens);
+    if (!repeat(test, test.tokens))
+      return false;
     double seconds = double(nanoseconds() - start) * 1e-9;
-    double nextRoof = roofs.readRate(test.threads);
+    if (!roofs.readRate(test.threads, nextRoof))
+      return fail(pquant_last_error());
     double nextPeak = roofs.int8Rate(test.threads);
     samples.rates[i] = double(test.tokens) / seconds;
     samples.seconds[i] = seconds / units;
@@ -261,7 +291,19 @@ bool Bench::takeTimes(BenchTest &test) {
     roof = nextRoof;
     peak = nextPeak;
   }
-  freeRoof(roofs.memory);
+  return true;
+}
+
+bool Bench::takeTimes(BenchTest &test) {
+  Samples samples(options.repetitions);
+  if (!samples)
+    return fail("out of memory: could not measure the roof");
+  Roofs roofs{};
+  bool good = roofs.open(model, test.generates);
+  if (!good)
+    fail(pquant_last_error());
+  good = good && takeSamples(test, roofs, samples);
+  roofs.close();
   if (!good)
     return false;
   int n = options.repetitions;
@@ -271,6 +313,10 @@ bool Bench::takeTimes(BenchTest &test) {
   test.ofReadRoof = getSpread(samples.ratios, n).median;
   test.int8Peak = getSpread(samples.peaks, n).median;
   test.ofInt8Peak = getSpread(samples.peakRatios, n).median;
+  if (model->device) // what lies between kernels, in a run that nobody watches
+    test.work.nanoseconds =
+        std::max(test.work.nanoseconds,
+                 int64_t(test.seconds * double(test.work.runs) * 1e9));
   return true;
 }
 
@@ -360,7 +406,14 @@ bool Bench::prepare() {
   if (pquant_session_run(session, tokens, 1, &logits) != PQUANT_OK)
     return fail(pquant_last_error());
   results.firstTokenSeconds = double(nanoseconds() - start) * 1e-9;
-  results.peakName = getInt8Peak().name;
+  if (const Device *device = model->device) {
+    results.gpuName = device->getName();
+    results.chip = device->getChip();
+    results.gpuNumber = device->getOrdinal();
+  } else {
+    results.peakName = getInt8Peak().name;
+    results.chip = pquant_get_level(model, pquant_current_level(model))->name;
+  }
   int64_t vocabulary = logits->sizes[logits->rank - 1];
   for (int64_t i = 0; i < length; ++i)
     tokens[i] = (i * 7919 + 13) % (vocabulary > 0 ? vocabulary : 1);

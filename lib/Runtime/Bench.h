@@ -48,7 +48,7 @@ struct BenchTest {
   bool generates;
   int64_t tokens;  ///< of the prompt, or generated
   int64_t context; ///< tokens before the first
-  int threads;
+  int threads;     ///< of the host
 
   Spread tokensPerSecond;
   double seconds;                 ///< median of a token's or a prompt's
@@ -67,6 +67,9 @@ struct BenchTest {
 struct BenchResults {
   double openSeconds, firstTokenSeconds;
   const char *peakName; ///< of the INT8 peak; null when there is none
+  const char *gpuName;  ///< null for a model that runs on CPUs
+  const char *chip;     ///< of the GPU; else the level of the CPU's kernels
+  int gpuNumber;
   BenchTest *tests = nullptr;
   int numTests = 0;
   Profile profile;

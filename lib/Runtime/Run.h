@@ -58,6 +58,10 @@ using EnterFn = RunHooks *(*)(RunHooks *);
 struct ProbeSink {
   void (*mark)(ProbeSink *self, const PQuantProbe *probe, int64_t rows,
                bool end);
+  /// A GPU's piece of work, by the clock of `nanoseconds`; its probes are not
+  /// marked.
+  void (*add)(ProbeSink *self, const PQuantProbe *probe, int64_t rows,
+              int64_t begin, int64_t end);
 };
 
 class Device;
