@@ -170,6 +170,7 @@ private:
   bool takeProfile(BenchTest &test);
   bool takeSamples(const BenchTest &test, const Roofs &roofs, Samples &samples);
   bool takeTimes(BenchTest &test);
+  bool takeAlone(BenchTest &test);
   bool repeat(const BenchTest &test, int64_t tokens,
               Profile *profile = nullptr);
   bool step(const int64_t *tokens, int64_t count, Profile *profile = nullptr);
@@ -320,6 +321,50 @@ bool Bench::takeTimes(BenchTest &test) {
   return true;
 }
 
+namespace {
+/// Adds up what a GPU takes for one kind of work alone.
+struct Alone : ProbeSink {
+  int64_t nanoseconds = 0;
+
+  explicit Alone(const char *kind) {
+    mark = nullptr;
+    add = [](ProbeSink *self, const PQuantProbe *, int64_t, int64_t begin,
+             int64_t end) {
+      static_cast<Alone *>(self)->nanoseconds += end - begin;
+    };
+    only = kind;
+  }
+};
+} // namespace
+
+/// The linears of a GPU, kind by kind: without the work between them.
+bool Bench::takeAlone(BenchTest &test) {
+  if (!model->device)
+    return true;
+  Samples samples(options.repetitions);
+  if (!samples)
+    return fail("out of memory: could not measure the linears");
+  for (int i = 0; i < test.work.numKinds; ++i) {
+    Work &kind = test.work.kinds[i];
+    if (!isInt8(kind.kind))
+      continue;
+    Alone alone(kind.kind);
+    model->sink = &alone;
+    bool good = warmUp(test);
+    for (int run = 0; run < options.repetitions && good; ++run) {
+      alone.nanoseconds = 0;
+      good = repeat(test, test.tokens);
+      double units = test.generates ? double(test.tokens) : 1;
+      samples.seconds[run] = double(alone.nanoseconds) * 1e-9 / units;
+    }
+    model->sink = nullptr;
+    if (!good)
+      return false;
+    kind.aloneSeconds = getSpread(samples.seconds, options.repetitions).median;
+  }
+  return true;
+}
+
 bool Bench::measure(bool generates, int64_t count, int64_t context) {
   for (int t = 0; t < options.threads.count; ++t) {
     BenchTest &test = *::new (&results.tests[results.numTests++]) BenchTest{};
@@ -337,7 +382,7 @@ bool Bench::measure(bool generates, int64_t count, int64_t context) {
       return false;
     test.arenaBytes = pquant_arena_bytes(model);
     test.peakResident = peakResidentBytes();
-    if (!takeProfile(test) || !takeTimes(test))
+    if (!takeProfile(test) || !takeTimes(test) || !takeAlone(test))
       return false;
   }
   return true;

@@ -112,7 +112,16 @@ static void writeTest(OutputText &out, const BenchTest &test) {
   };
   for (const auto &[name, value] : numbers)
     out.print("\"%s\":%.15g,\n", name, std::isfinite(value) ? value : 0);
-  out.print("\"operations\":");
+  out.print("\"alone_seconds\":{");
+  const char *separator = "";
+  for (int i = 0; i < test.work.numKinds; ++i) {
+    const Work &kind = test.work.kinds[i];
+    if (kind.aloneSeconds <= 0)
+      continue;
+    out.print("%s\"%s\":%.9g", separator, kind.kind, kind.aloneSeconds);
+    separator = ",";
+  }
+  out.print("},\n\"operations\":");
   writeWork(out, test.work, test.readRoof.median);
   out.print("}");
 }

@@ -294,7 +294,13 @@ PQuantStatus Device::flush() {
       return fail(result, "the GPU failed");
   if (graphs.isEmpty())
     return PQUANT_OK;
-  CudaResult result = graphs.flush(*cuda, stream, functions);
+  CudaResult result = 0;
+  if (chooser)
+    result = meter.mark(*cuda, stream, chooser, nullptr, 0, /*end=*/false);
+  if (!result)
+    result = graphs.flush(*cuda, stream, functions);
+  if (!result && chooser)
+    result = meter.mark(*cuda, stream, chooser, nullptr, 0, /*end=*/true);
   return result ? fail(result, "could not launch on the GPU") : PQUANT_OK;
 }
 
@@ -312,18 +318,24 @@ PQuantStatus Device::copy(void *to, const void *from, uint64_t bytes) {
 
 PQuantStatus Device::mark(ProbeSink *sink, const PQuantProbe *probe,
                           int64_t rows, bool end) {
+  if (sink->only) {
+    chooser = sink;
+    isWanted = !end && !strcmp(probe->kind, sink->only);
+    return PQUANT_OK;
+  }
   CudaResult result = meter.mark(*cuda, stream, sink, probe, rows, end);
   return result ? fail(result, "could not time the GPU") : PQUANT_OK;
 }
 
 PQuantStatus Device::launch(const Launch &launch, const int64_t *arguments,
-                            bool atOnce) {
-  if (launch.gridX <= 0 || launch.gridY <= 0)
+                            const ProbeSink *sink) {
+  bool isChosen = !sink || !sink->only || isWanted;
+  if (launch.gridX <= 0 || launch.gridY <= 0 || !isChosen)
     return PQUANT_OK;
   if (launch.gridX > INT32_MAX || launch.gridY > UINT16_MAX)
     return setError(PQUANT_RUN_FAILED,
                     "a tensor has more rows than the GPU takes at once");
-  if (atOnce) {
+  if (sink && !sink->only) {
     CudaResult result = launchKernel(*cuda, stream, functions[launch.kernel],
                                      launch, arguments);
     return result ? fail(result, "could not launch on the GPU") : PQUANT_OK;
@@ -335,6 +347,10 @@ PQuantStatus Device::launch(const Launch &launch, const int64_t *arguments,
 
 PQuantStatus Device::endRun() {
   PQuantStatus status = flush();
+  if (status == PQUANT_OK)
+    status = flush(); // what was chosen is told of
+  chooser = nullptr;
+  isWanted = false;
   graphs.drop();
   CudaResult result = cuda->streamSynchronize(stream);
   for (size_t i = 0; i < numBlocks; ++i)

@@ -59,9 +59,11 @@ public:
   PQUANT_GPU_PART void freePersistent(void *pointer);
 
   PQUANT_GPU_PART PQuantStatus copy(void *to, const void *from, uint64_t bytes);
-  /// `atOnce`, between the marks of a profile, or with what comes after it.
+  /// With a listener at once, between its marks, or if it wants some; else with
+  /// what comes after it.
   PQUANT_GPU_PART PQuantStatus launch(const Launch &launch,
-                                      const int64_t *arguments, bool atOnce);
+                                      const int64_t *arguments,
+                                      const ProbeSink *sink);
   /// `probe` begins or ends; `sink` is told what it took.
   PQUANT_GPU_PART PQuantStatus mark(ProbeSink *sink, const PQuantProbe *probe,
                                     int64_t rows, bool end);
@@ -111,7 +113,9 @@ private:
   uint64_t usedBytes, mostBytes; ///< of blocks
   LaunchGraphs graphs;
   DeviceMeter meter;
-  CudaPointer roof; ///< or 0
+  ProbeSink *chooser; ///< of this run, if it wants some work only
+  bool isWanted;      ///< inside such work
+  CudaPointer roof;   ///< or 0
   uint64_t roofBytes;
 };
 

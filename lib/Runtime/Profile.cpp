@@ -270,6 +270,15 @@ void pquant::printWork(const WorkTable &table, double readRoof) {
          "MB", "GB/s", "of roof", "Gop/s");
   for (int i = 0; i < table.numKinds; ++i)
     printLine(table.kinds[i].kind, "", table.kinds[i], table, readRoof);
+  for (int i = 0; i < table.numKinds; ++i) {
+    Work alone = table.kinds[i];
+    if (alone.aloneSeconds <= 0)
+      continue;
+    alone.nanoseconds = int64_t(alone.aloneSeconds * double(table.runs) * 1e9);
+    char name[32];
+    snprintf(name, sizeof name, "%s*", alone.kind);
+    printLine(name, "", alone, table, readRoof);
+  }
   Work rest;
   rest.nanoseconds = table.nanoseconds - table.total.nanoseconds;
   rest.calls = table.runs;

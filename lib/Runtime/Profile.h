@@ -28,6 +28,9 @@ struct Work {
   double weightBytes = 0; ///< a call's weights, each as often as it reads them
   double rowBytes = 0;
   double ops = 0;
+  /// Of a kind on a GPU: seconds of a run of its kernels alone, one after the
+  /// other. 0: not measured.
+  double aloneSeconds = 0;
 
   double bytes() const { return weightBytes + rowBytes; }
   void add(const Work &other);

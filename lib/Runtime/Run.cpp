@@ -110,8 +110,7 @@ static void taskGpuCopy(RunHooks *self, void *to, const void *from,
 static void taskGpuLaunch(RunHooks *self, const Launch *launch,
                           const int64_t *words) {
   Task &task = *static_cast<Task *>(self);
-  PQuantStatus status =
-      task.run.device->launch(*launch, words, /*atOnce=*/task.run.sink);
+  PQuantStatus status = task.run.device->launch(*launch, words, task.run.sink);
   if (status != PQUANT_OK)
     failWithLastError(task, status);
 }

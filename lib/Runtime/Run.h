@@ -62,6 +62,10 @@ struct ProbeSink {
   /// marked.
   void (*add)(ProbeSink *self, const PQuantProbe *probe, int64_t rows,
               int64_t begin, int64_t end);
+  /// Null: all work of a GPU runs and is timed piece by piece. Else only the
+  /// pieces of this kind run, so that results mean nothing, as they do when
+  /// nobody listens; `add` is told of all together, with a null probe.
+  const char *only = nullptr;
 };
 
 class Device;

@@ -12,9 +12,9 @@
 // CHECK:         %[[MEMORY:.+]] = call @pquant_rt_gpu_alloc(
 // CHECK:         memref.view %[[MEMORY]]
 // CHECK:         call @pquant_rt_gpu_copy(
-// CHECK:         pqk.probe begin "/add/Add" kind "elementwise" rows
 // CHECK:         %[[BITS:.+]] = arith.bitcast %{{.+}} : f32 to i32
 // CHECK:         arith.extui %[[BITS]] : i32 to i64
+// CHECK:         pqk.probe begin "/add/Add" kind "elementwise" rows
 // CHECK-COUNT-6: memref.store %{{.+}}, %[[WORDS]]
 // CHECK:         call @pquant_rt_gpu_launch(
 // CHECK-NEXT:    pqk.probe end "/add/Add" kind "elementwise"

@@ -51,6 +51,13 @@ class BenchTest(unittest.TestCase):
             others = [op for op in gpu["operations"] if op["kind"] == "elementwise"]
             self.assertTrue(others and all(op["name"] for op in others), others)
 
+    def test_alone(self):
+        """Linears without the work between them."""
+        for cpu, gpu in self.pairs:
+            kinds = {op["kind"] for op in gpu["operations"]} & {"binary_linear", "int8_linear", "expert_linear"}
+            self.assertEqual((set(gpu["alone_seconds"]), cpu["alone_seconds"]), (kinds, {}))
+            self.assertTrue(all(seconds > 0 for seconds in gpu["alone_seconds"].values()))
+
     def test_trace(self):
         trace = read("trace.json")["traceEvents"]
         tracks = {e["tid"]: e["args"]["name"] for e in trace if e["name"] == "thread_name"}
