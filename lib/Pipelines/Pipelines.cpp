@@ -157,6 +157,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createPlaceBuffersPass());
   pm.addPass(createLinalgToGPUPass());
   pm.addPass(createNVVMKernelsPass());
+  pm.addPass(createNVVMRankLogitsPass());
   addCleanup(pm);
   pm.addPass(createMergeLaunchesPass());
   pm.addPass(createNVVMOverlapLaunchesPass());

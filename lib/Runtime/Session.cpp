@@ -13,6 +13,7 @@
 
 #include "Execute.h"
 #include "Model.h"
+#include "Sampler.h"
 
 #include <cinttypes>
 #include <cstdlib>
@@ -203,7 +204,8 @@ PQuantStatus pquant_session_rewind(PQuantSession *session, int64_t position) {
 
 /// Runs `entry` on `count` tokens of the entry point's own type.
 static PQuantStatus runStep(PQuantSession &session, const PQuantEntry &entry,
-                            const void *tokens, int64_t count) {
+                            const void *tokens, int64_t count,
+                            RankedLogits *ranked) {
   PQuantTensor inputs[2] = {};
   inputs[0].data = tokens;
   inputs[0].dtype = entry.inputs[0].dtype;
@@ -213,8 +215,8 @@ static PQuantStatus runStep(PQuantSession &session, const PQuantEntry &entry,
   inputs[1].data = &session.position;
   inputs[1].dtype = PQUANT_INT64;
   PQuantResults *results;
-  PQuantStatus status =
-      runEntry(*session.model, entry, inputs, 2, session.states, &results);
+  PQuantStatus status = runEntry(*session.model, entry, inputs, 2,
+                                 session.states, ranked, &results);
   if (status != PQUANT_OK)
     return status;
   pquant_free_results(session.results);
@@ -231,7 +233,7 @@ int32_t *pquant::narrowTokens(const int64_t *tokens, int64_t count) {
 }
 
 static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
-                             int64_t count) {
+                             int64_t count, RankedLogits *ranked) {
   const PQuantEntry &entry =
       count > 1 && session.prefill ? *session.prefill : *session.decode;
   bool isNarrow = entry.inputs[0].dtype == PQUANT_INT32;
@@ -247,7 +249,7 @@ static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
     status = runStep(session, entry,
                      isNarrow ? static_cast<const void *>(narrowed + i)
                               : static_cast<const void *>(tokens + i),
-                     step);
+                     step, ranked);
   }
   free(narrowed);
   if (status != PQUANT_OK)
@@ -255,9 +257,8 @@ static PQuantStatus runSteps(PQuantSession &session, const int64_t *tokens,
   return status;
 }
 
-PQuantStatus pquant_session_run(PQuantSession *session, const int64_t *tokens,
-                                int64_t count, const PQuantTensor **logits) {
-  *logits = nullptr;
+static PQuantStatus checkTokens(const PQuantSession *session,
+                                const int64_t *tokens, int64_t count) {
   if (count < 1)
     return setError(PQUANT_INVALID_ARGUMENT,
                     "expected 1 token or more, but got %" PRId64, count);
@@ -273,8 +274,36 @@ PQuantStatus pquant_session_run(PQuantSession *session, const int64_t *tokens,
       return setError(PQUANT_INVALID_ARGUMENT,
                       "expected tokens of 0 to %" PRId64 ", but got %" PRId64,
                       most, tokens[i]);
-  PQuantStatus status = runSteps(*session, tokens, count);
+  return PQUANT_OK;
+}
+
+PQuantStatus pquant_session_run(PQuantSession *session, const int64_t *tokens,
+                                int64_t count, const PQuantTensor **logits) {
+  *logits = nullptr;
+  PQuantStatus status = checkTokens(session, tokens, count);
+  if (status == PQUANT_OK)
+    status = runSteps(*session, tokens, count, /*ranked=*/nullptr);
   if (status == PQUANT_OK)
     *logits = pquant_get_result(session->results, 0);
   return status;
+}
+
+PQuantStatus pquant_session_sample(PQuantSession *session,
+                                   const int64_t *tokens, int64_t count,
+                                   PQuantSampler *sampler, int64_t *token) {
+  PQuantStatus status = checkTokens(session, tokens, count);
+  const PQuantTensorSpec &logits = session->decode->outputs[0];
+  RankedLogits ranked;
+  ranked.wanted = int32_t(
+      countDeciding(*sampler, logits.rank ? logits.sizes[logits.rank - 1] : 0));
+  if (status == PQUANT_OK)
+    status = runSteps(*session, tokens, count, &ranked);
+  if (status != PQUANT_OK) {
+    *token = -1;
+    return status;
+  }
+  return ranked.areThere
+             ? sampleRanked(*sampler, ranked.ranking, token)
+             : pquant_sample(sampler, pquant_get_result(session->results, 0),
+                             token);
 }
