@@ -117,8 +117,8 @@ PQUANT_API PQuantStatus pquant_sample(PQuantSampler *sampler,
 /// draws the one that follows, which `tokens` may be overwritten with. The
 /// token is the same, but of a model for a GPU only the logits are copied that
 /// decide it: those of the top-k, or the greatest, where k and the tokens with
-/// a penalty are 256 at most. PQUANT_RUN_FAILED by the sampler leaves the
-/// tokens appended.
+/// a penalty are 256 at most. The session has one sequence. PQUANT_RUN_FAILED
+/// by the sampler leaves the tokens appended.
 PQUANT_API PQuantStatus pquant_session_sample(PQuantSession *session,
                                               const int64_t *tokens,
                                               int64_t count,
