@@ -145,7 +145,8 @@ struct Flags {
   cl::opt<std::string> assembler{
       "ptxas",
       cl::desc("Also compile a GPU's kernels for its very chip by this "
-               "program"),
+               "program (default: the ptxas on the path, if there is one; "
+               "empty: none)"),
       cl::value_desc("program"), cl::cat(category)};
   cl::opt<std::string> linker{"linker", cl::desc("The C compiler that links"),
                               cl::value_desc("program"), cl::cat(category)};
@@ -289,7 +290,8 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   if (options.report.empty() && !options.reportProfile.empty())
     return reportError("--report-profile expected --report");
   options.symbolPrefix = flags.symbolPrefix;
-  options.assembler = flags.assembler;
+  if (flags.assembler.getNumOccurrences())
+    options.assembler = flags.assembler;
   options.linker = flags.linker;
   options.sysroot = flags.sysroot;
   options.runtimeDirectory = flags.runtimeDir;

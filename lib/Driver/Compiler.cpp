@@ -372,7 +372,9 @@ LogicalResult Compilation::generateCode() {
   GPUCode gpu;
   if (target.getGpu()) {
     llvm::TimeRegion region(timer("kernels to PTX"));
-    auto taken = takeGPUCode(*module, target.getGpu(), options.assembler);
+    auto taken = takeGPUCode(*module, target.getGpu(),
+                             options.emit == Emit::PTX ? std::string()
+                                                       : options.assembler);
     if (failed(taken))
       return failure();
     gpu = std::move(*taken);

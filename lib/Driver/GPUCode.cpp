@@ -47,12 +47,10 @@ static FailureOr<std::string> compileToPTX(gpu::GPUModuleOp kernels,
   return ptx.str().str();
 }
 
-/// Runs `assembler` on PTX; what it prints on failure is reported.
-static FailureOr<std::string> assemble(StringRef assembler, StringRef chip,
-                                       StringRef ptx) {
-  llvm::ErrorOr<std::string> program = llvm::sys::findProgramByName(assembler);
-  if (!program)
-    return reportError("--ptxas: there is no program '" + assembler + "'");
+/// Runs `program` on PTX; what it prints on failure is reported if
+/// `isRequired`.
+static FailureOr<std::string> assemble(StringRef program, StringRef chip,
+                                       StringRef ptx, bool isRequired) {
   SmallString<128> files[3];
   llvm::scope_exit remove([&] {
     for (StringRef file : files)
@@ -70,20 +68,23 @@ static FailureOr<std::string> assemble(StringRef assembler, StringRef chip,
     os << ptx;
   }
   std::string arch = ("-arch=" + chip).str();
-  StringRef arguments[] = {*program, arch, "-O3", files[0], "-o", files[1]};
+  StringRef arguments[] = {program, arch, "-O3", files[0], "-o", files[1]};
   std::optional<StringRef> redirects[] = {std::nullopt, StringRef(files[2]),
                                           StringRef(files[2])};
   int status =
-      llvm::sys::ExecuteAndWait(*program, arguments, std::nullopt, redirects);
+      llvm::sys::ExecuteAndWait(program, arguments, std::nullopt, redirects);
   auto output = llvm::MemoryBuffer::getFile(files[status ? 2 : 1]);
   std::string text = output ? (*output)->getBuffer().str() : "";
+  if (status && !isRequired)
+    return failure();
   if (status)
-    return reportError(*program + " failed:\n" + StringRef(text).rtrim());
+    return reportError(program + " failed:\n" + StringRef(text).rtrim());
   return text;
 }
 
-FailureOr<GPUCode> pquant::takeGPUCode(ModuleOp module, GPUAttr gpu,
-                                       StringRef assembler) {
+FailureOr<GPUCode>
+pquant::takeGPUCode(ModuleOp module, GPUAttr gpu,
+                    const std::optional<std::string> &assembler) {
   GPUCode code;
   code.chip = gpu.getChip().str();
   code.canOverlap = gpu.hasCapability(nvvm::kDependentLaunch);
@@ -97,11 +98,19 @@ FailureOr<GPUCode> pquant::takeGPUCode(ModuleOp module, GPUAttr gpu,
     code.ptx = std::move(*ptx);
     kernels.erase();
   }
-  if (assembler.empty() || code.isEmpty())
+  if (code.isEmpty() || (assembler && assembler->empty()))
     return code;
-  FailureOr<std::string> image = assemble(assembler, code.chip, code.ptx);
-  if (failed(image))
+  llvm::ErrorOr<std::string> program =
+      llvm::sys::findProgramByName(assembler.value_or("ptxas"));
+  if (!program && assembler)
+    return reportError("--ptxas: there is no program '" + *assembler + "'");
+  if (!program)
+    return code;
+  FailureOr<std::string> image =
+      assemble(*program, code.chip, code.ptx, assembler.has_value());
+  if (failed(image) && assembler)
     return failure();
-  code.image = std::move(*image);
+  if (succeeded(image))
+    code.image = std::move(*image);
   return code;
 }

@@ -26,9 +26,10 @@ struct GPUCode {
 };
 
 /// Takes the kernels out of a module of phase `kernels` and compiles them. With
-/// `assembler` (a ptxas) also to machine code.
+/// `assembler` (a ptxas; empty for none) also to machine code, or if absent by
+/// the one on the path where it can.
 FailureOr<GPUCode> takeGPUCode(ModuleOp module, GPUAttr gpu,
-                               StringRef assembler);
+                               const std::optional<std::string> &assembler);
 
 } // namespace pquant
 

@@ -254,8 +254,11 @@ static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
   if (!weights.path.empty()) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    os << ".section " << kWeightSection
-       << ",\"a\",@progbits\n.balign 64\n.globl " << symbol << "\n.hidden "
+    // On x86-64 a large section, which linkers put behind all others: code
+    // reaches data near it by 32 bits, and the weights by their address.
+    bool isLarge = b.module.getTargetTriple().getArch() == llvm::Triple::x86_64;
+    os << ".section " << kWeightSection << ",\"a" << (isLarge ? "l" : "")
+       << "\",@progbits\n.balign 64\n.globl " << symbol << "\n.hidden "
        << symbol << "\n.type " << symbol << ",@object\n.size " << symbol << ", "
        << weights.bytes << "\n"
        << symbol << ":\n.zero " << weights.bytes << "\n.text\n";

@@ -58,7 +58,7 @@ struct ModelInterface {
 };
 
 /// Where the weights are.
-inline constexpr llvm::StringLiteral kWeightSection = ".pquant_weights";
+inline constexpr llvm::StringLiteral kWeightSection = ".lrodata.pquant_weights";
 
 struct WeightLocation {
   std::string path; ///< a file to copy in; empty for none

@@ -157,6 +157,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   addBufferization(pm, weights);
   pm.addPass(createPlaceBuffersPass());
   pm.addPass(createLinalgToGPUPass());
+  pm.addPass(createInsertProbesPass());
   pm.addPass(createNVVMKernelsPass());
   pm.addPass(createNVVMRankLogitsPass());
   addCleanup(pm);

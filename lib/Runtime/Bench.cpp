@@ -17,6 +17,7 @@
 
 #include "pquant/Runtime/Roof.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -37,6 +38,8 @@ BenchResults::~BenchResults() {
 /// let a process do so, its peak stays that of the whole time.
 static void resetPeaks(PQuantModel *model) {
   model->pool->resetPeak();
+  if (model->device)
+    model->device->resetPeak();
   if (FILE *file = fopen("/proc/self/clear_refs", "w")) {
     fputs("5", file);
     fclose(file);
@@ -48,12 +51,16 @@ static void resetPeaks(PQuantModel *model) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Does the same on each thread of a team, timed.
+/// Does the same on each thread of a team, timed; or reads a GPU's memory.
 struct Roofs {
+  Device *device; ///< null: the CPU's
   char *memory;
   Int8Peak peak;
 
-  double readRate(int threads) const;
+  /// False with an error.
+  bool open(PQuantModel *model, bool generates);
+  void close();
+  bool readRate(int threads, double &rate) const;
   double int8Rate(int threads) const;
 };
 
@@ -66,7 +73,26 @@ struct Samples {
 };
 } // namespace
 
-double Roofs::readRate(int threads) const {
+bool Roofs::open(PQuantModel *model, bool generates) {
+  device = model->device;
+  if (device)
+    return device->openRoof() == PQUANT_OK;
+  memory = allocateRoof();
+  peak = generates ? Int8Peak() : getInt8Peak();
+  return memory ||
+         setError(PQUANT_OUT_OF_MEMORY,
+                  "out of memory: could not measure the roof") == PQUANT_OK;
+}
+
+void Roofs::close() {
+  if (device)
+    device->closeRoof();
+  freeRoof(memory);
+}
+
+bool Roofs::readRate(int threads, double &rate) const {
+  if (device)
+    return device->readRoof(rate) == PQUANT_OK;
   struct Context {
     const char *memory;
     uint64_t sink;
@@ -81,7 +107,8 @@ double Roofs::readRate(int threads) const {
         __atomic_fetch_or(&context.sink, read, __ATOMIC_RELAXED);
       },
       &context, threads);
-  return double(kRoofBytes) / double(nanoseconds() - start) * 1e9;
+  rate = double(kRoofBytes) / double(nanoseconds() - start) * 1e9;
+  return true;
 }
 
 double Roofs::int8Rate(int threads) const {
@@ -141,7 +168,9 @@ private:
   bool measure(bool generates, int64_t tokens, int64_t context);
   bool warmUp(const BenchTest &test);
   bool takeProfile(BenchTest &test);
+  bool takeSamples(const BenchTest &test, const Roofs &roofs, Samples &samples);
   bool takeTimes(BenchTest &test);
+  bool takeAlone(BenchTest &test);
   bool repeat(const BenchTest &test, int64_t tokens,
               Profile *profile = nullptr);
   bool step(const int64_t *tokens, int64_t count, Profile *profile = nullptr);
@@ -213,9 +242,12 @@ static bool isInt8(const char *kind) {
 
 bool Bench::takeProfile(BenchTest &test) {
   char name[64];
-  int length = snprintf(name, sizeof name, "%s%lld, context %lld, %d threads",
+  int length = snprintf(name, sizeof name, "%s%lld, context %lld",
                         test.generates ? "tg" : "pp", (long long)test.tokens,
-                        (long long)test.context, test.threads);
+                        (long long)test.context);
+  if (!model->device)
+    length += snprintf(name + length, sizeof name - size_t(length),
+                       ", %d threads", test.threads);
   if (test.batch > 1)
     snprintf(name + length, sizeof name - size_t(length), ", batch %d",
              test.batch);
@@ -241,21 +273,20 @@ bool Bench::takeProfile(BenchTest &test) {
   return true;
 }
 
-bool Bench::takeTimes(BenchTest &test) {
-  Samples samples(options.repetitions);
-  Roofs roofs{allocateRoof(), getInt8Peak()};
-  bool good = roofs.memory && samples;
-  if (!good)
-    fail("out of memory: could not measure the roof");
-  roofs.peak = test.generates ? Int8Peak() : roofs.peak;
+bool Bench::takeSamples(const BenchTest &test, const Roofs &roofs,
+                        Samples &samples) {
   double units = test.generates ? double(test.tokens) : 1;
-  double roof = good ? roofs.readRate(test.threads) : 0;
-  double peak = good ? roofs.int8Rate(test.threads) : 0;
-  for (int i = 0; good && i < options.repetitions; ++i) {
+  double roof = 0, nextRoof = 0;
+  if (!roofs.readRate(test.threads, roof))
+    return fail(pquant_last_error());
+  double peak = roofs.int8Rate(test.threads);
+  for (int i = 0; i < options.repetitions; ++i) {
     int64_t start = nanoseconds();
-    good = repeat(test, test.tokens);
+    if (!repeat(test, test.tokens))
+      return false;
     double seconds = double(nanoseconds() - start) * 1e-9;
-    double nextRoof = roofs.readRate(test.threads);
+    if (!roofs.readRate(test.threads, nextRoof))
+      return fail(pquant_last_error());
     double nextPeak = roofs.int8Rate(test.threads);
     samples.rates[i] = double(test.tokens * test.batch) / seconds;
     samples.seconds[i] = seconds / units;
@@ -267,7 +298,19 @@ bool Bench::takeTimes(BenchTest &test) {
     roof = nextRoof;
     peak = nextPeak;
   }
-  freeRoof(roofs.memory);
+  return true;
+}
+
+bool Bench::takeTimes(BenchTest &test) {
+  Samples samples(options.repetitions);
+  if (!samples)
+    return fail("out of memory: could not measure the roof");
+  Roofs roofs{};
+  bool good = roofs.open(model, test.generates);
+  if (!good)
+    fail(pquant_last_error());
+  good = good && takeSamples(test, roofs, samples);
+  roofs.close();
   if (!good)
     return false;
   int n = options.repetitions;
@@ -277,6 +320,54 @@ bool Bench::takeTimes(BenchTest &test) {
   test.ofReadRoof = getSpread(samples.ratios, n).median;
   test.int8Peak = getSpread(samples.peaks, n).median;
   test.ofInt8Peak = getSpread(samples.peakRatios, n).median;
+  if (model->device) // what lies between kernels, in a run that nobody watches
+    test.work.nanoseconds =
+        std::max(test.work.nanoseconds,
+                 int64_t(test.seconds * double(test.work.runs) * 1e9));
+  return true;
+}
+
+namespace {
+/// Adds up what a GPU takes for one kind of work alone.
+struct Alone : ProbeSink {
+  int64_t nanoseconds = 0;
+
+  explicit Alone(const char *kind) {
+    mark = nullptr;
+    add = [](ProbeSink *self, const PQuantProbe *, int64_t, int64_t begin,
+             int64_t end) {
+      static_cast<Alone *>(self)->nanoseconds += end - begin;
+    };
+    only = kind;
+  }
+};
+} // namespace
+
+/// The linears of a GPU, kind by kind: without the work between them.
+bool Bench::takeAlone(BenchTest &test) {
+  if (!model->device)
+    return true;
+  Samples samples(options.repetitions);
+  if (!samples)
+    return fail("out of memory: could not measure the linears");
+  for (int i = 0; i < test.work.numKinds; ++i) {
+    Work &kind = test.work.kinds[i];
+    if (!isInt8(kind.kind))
+      continue;
+    Alone alone(kind.kind);
+    model->sink = &alone;
+    bool good = warmUp(test);
+    for (int run = 0; run < options.repetitions && good; ++run) {
+      alone.nanoseconds = 0;
+      good = repeat(test, test.tokens);
+      double units = test.generates ? double(test.tokens) : 1;
+      samples.seconds[run] = double(alone.nanoseconds) * 1e-9 / units;
+    }
+    model->sink = nullptr;
+    if (!good)
+      return false;
+    kind.aloneSeconds = getSpread(samples.seconds, options.repetitions).median;
+  }
   return true;
 }
 
@@ -298,7 +389,7 @@ bool Bench::measure(bool generates, int64_t count, int64_t context) {
       return false;
     test.arenaBytes = pquant_arena_bytes(model);
     test.peakResident = peakResidentBytes();
-    if (!takeProfile(test) || !takeTimes(test))
+    if (!takeProfile(test) || !takeTimes(test) || !takeAlone(test))
       return false;
   }
   return true;
@@ -368,7 +459,14 @@ bool Bench::prepare() {
   if (pquant_session_run(session, tokens, 1, &logits) != PQUANT_OK)
     return fail(pquant_last_error());
   results.firstTokenSeconds = double(nanoseconds() - start) * 1e-9;
-  results.peakName = getInt8Peak().name;
+  if (const Device *device = model->device) {
+    results.gpuName = device->getName();
+    results.chip = device->getChip();
+    results.gpuNumber = device->getOrdinal();
+  } else {
+    results.peakName = getInt8Peak().name;
+    results.chip = pquant_get_level(model, pquant_current_level(model))->name;
+  }
   int64_t vocabulary = logits->sizes[logits->rank - 1];
   for (int64_t i = 0; i < length; ++i)
     tokens[i] = (i * 7919 + 13) % (vocabulary > 0 ? vocabulary : 1);

@@ -49,8 +49,8 @@ struct BenchTest {
   bool generates;
   int64_t tokens;  ///< of the prompt, or generated
   int64_t context; ///< tokens before the first
-  int threads;
-  int batch; ///< sequences; each generates `tokens`
+  int threads;     ///< of the host
+  int batch;       ///< sequences; each generates `tokens`
 
   Spread tokensPerSecond;         ///< of all sequences
   double seconds;                 ///< median of a step's or a prompt's
@@ -69,6 +69,9 @@ struct BenchTest {
 struct BenchResults {
   double openSeconds, firstTokenSeconds;
   const char *peakName; ///< of the INT8 peak; null when there is none
+  const char *gpuName;  ///< null for a model that runs on CPUs
+  const char *chip;     ///< of the GPU; else the level of the CPU's kernels
+  int gpuNumber;
   BenchTest *tests = nullptr;
   int numTests = 0;
   Profile profile;

@@ -25,8 +25,12 @@ static int fail(const BenchOptions &options, const char *message) {
 
 static int benchModel(BenchOptions &options, PQuantModel *model,
                       BenchResults &results) {
+  bool hasGPU = pquant_get_descriptor(model)->gpu;
+  if (hasGPU && options.threads.count)
+    return fail(options, "--threads is for models for CPUs, but this one was "
+                         "compiled for a GPU");
   if (!options.threads.count)
-    options.threads = {{pquant_get_threads(model)}, 1};
+    options.threads = {{hasGPU ? 1 : pquant_get_threads(model)}, 1};
   if (options.device && pquant_set_device(model, options.device) != PQUANT_OK)
     return fail(options, pquant_last_error());
   Text error;

@@ -27,7 +27,7 @@ static void printPart(double part) {
     printf(" %8s", "-");
 }
 
-static void printTest(const BenchTest &test) {
+static void printTest(const BenchTest &test, bool onGPU) {
   char name[32], rate[96];
   int length = snprintf(name, sizeof name, "%s%" PRId64,
                         test.generates ? "tg" : "pp", test.tokens);
@@ -36,8 +36,10 @@ static void printTest(const BenchTest &test) {
   const Spread &speed = test.tokensPerSecond;
   snprintf(rate, sizeof rate, "%.2f (%.2f..%.2f)", speed.median, speed.least,
            speed.most);
-  printf("%-8s %7d %7" PRId64 "  %-28s", name, test.threads, test.context,
-         rate);
+  char threads[16] = "-";
+  if (!onGPU)
+    snprintf(threads, sizeof threads, "%d", test.threads);
+  printf("%-8s %7s %7" PRId64 "  %-28s", name, threads, test.context, rate);
   printf(" %9.2f %8.2f %7.2f %7.2f", test.seconds * 1e3,
          megabytes(test.readBytes()), test.readBytes() / test.seconds * 1e-9,
          test.readRoof.median * 1e-9);
@@ -55,10 +57,14 @@ static void printTest(const BenchTest &test) {
 void pquant::printBench(const BenchOptions &options, const PQuantModel *model,
                         const BenchResults &results) {
   const PQuantModelDescriptor *descriptor = pquant_get_descriptor(model);
-  printf("model %s, level %s, %.2f MB of weights; opened in %.1f ms, first "
-         "token after another %.1f ms\n",
-         descriptor->modelName,
-         pquant_get_level(model, pquant_current_level(model))->name,
+  printf("model %s, ", descriptor->modelName);
+  if (results.gpuName)
+    printf("GPU %d (%s, %s; kernels for %s)", results.gpuNumber,
+           results.gpuName, results.chip, descriptor->gpu->chip);
+  else
+    printf("level %s", results.chip);
+  printf(", %.2f MB of weights; opened in %.1f ms, first token after another "
+         "%.1f ms\n",
          megabytes(double(descriptor->weightBytes)), results.openSeconds * 1e3,
          results.firstTokenSeconds * 1e3);
   printf("INT8 peak: %s; memory in MB; ms, MB, GB/s and Top/s of a generated "
@@ -70,7 +76,7 @@ void pquant::printBench(const BenchOptions &options, const PQuantModel *model,
          "GB/s", "roof", "of roof", "Top/s", "of peak", "arena", "cache",
          "resident");
   for (int i = 0; i < results.numTests; ++i) {
-    printTest(results.tests[i]);
+    printTest(results.tests[i], results.gpuName);
     if (options.operations)
       printWork(results.tests[i].work, results.tests[i].readRoof.median);
   }
@@ -108,7 +114,16 @@ static void writeTest(OutputText &out, const BenchTest &test) {
   };
   for (const auto &[name, value] : numbers)
     out.print("\"%s\":%.15g,\n", name, std::isfinite(value) ? value : 0);
-  out.print("\"operations\":");
+  out.print("\"alone_seconds\":{");
+  const char *separator = "";
+  for (int i = 0; i < test.work.numKinds; ++i) {
+    const Work &kind = test.work.kinds[i];
+    if (kind.aloneSeconds <= 0)
+      continue;
+    out.print("%s\"%s\":%.9g", separator, kind.kind, kind.aloneSeconds);
+    separator = ",";
+  }
+  out.print("},\n\"operations\":");
   writeWork(out, test.work, test.readRoof.median);
   out.print("}");
 }
@@ -122,7 +137,9 @@ bool pquant::writeBench(const BenchOptions &options, const PQuantModel *model,
   out.print(",\"producer\":");
   out.printString(descriptor->producer);
   out.print(",\"level\":");
-  out.printString(pquant_get_level(model, pquant_current_level(model))->name);
+  out.printString(results.chip);
+  out.print(",\"gpu\":");
+  out.printString(results.gpuName ? results.gpuName : "");
   out.print(",\"int8_peak\":");
   out.printString(results.peakName ? results.peakName : "");
   out.print(",\"repetitions\":%d,\"weight_bytes\":%" PRIu64

@@ -26,6 +26,9 @@ using CudaDevice = int;
 using CudaPointer = uint64_t;
 using CudaHandle = void *; ///< context, module, function, stream, graph, node
 
+/// CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
+constexpr int kCudaChipMajor = 75, kCudaChipMinor = 76;
+
 /// CUDA_KERNEL_NODE_PARAMS_v2.
 struct CudaKernelNode {
   CudaHandle function;
@@ -50,6 +53,7 @@ struct Cuda {
   CudaResult (*deviceCount)(int *);
   CudaResult (*deviceGet)(CudaDevice *, int ordinal);
   CudaResult (*deviceName)(char *, int length, CudaDevice);
+  CudaResult (*deviceAttribute)(int *, int attribute, CudaDevice);
   CudaResult (*contextRetain)(CudaHandle *, CudaDevice);
   CudaResult (*contextRelease)(CudaDevice);
   CudaResult (*contextSet)(CudaHandle);
@@ -64,6 +68,11 @@ struct Cuda {
   CudaResult (*streamCreate)(CudaHandle *, unsigned flags);
   CudaResult (*streamDestroy)(CudaHandle);
   CudaResult (*streamSynchronize)(CudaHandle);
+  CudaResult (*eventCreate)(CudaHandle *, unsigned flags);
+  CudaResult (*eventRecord)(CudaHandle event, CudaHandle stream);
+  CudaResult (*eventElapsed)(float *milliseconds, CudaHandle from,
+                             CudaHandle to);
+  CudaResult (*eventDestroy)(CudaHandle);
   CudaResult (*launch)(CudaHandle function, unsigned gridX, unsigned gridY,
                        unsigned gridZ, unsigned blockX, unsigned blockY,
                        unsigned blockZ, unsigned sharedBytes, CudaHandle stream,

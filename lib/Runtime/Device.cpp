@@ -80,6 +80,12 @@ PQuantStatus Device::start(const PQuantModelDescriptor &descriptor,
     result = cuda->deviceGet(&device, wanted);
   if (!result)
     result = cuda->deviceName(name, sizeof name, device);
+  int major = 0, minor = 0;
+  if (!result)
+    result = cuda->deviceAttribute(&major, kCudaChipMajor, device);
+  if (!result)
+    result = cuda->deviceAttribute(&minor, kCudaChipMinor, device);
+  snprintf(chip, sizeof chip, "sm_%d%d", major, minor);
   if (!result)
     result = cuda->contextRetain(&context, device);
   if (!result)
@@ -115,6 +121,8 @@ void Device::close() {
   if (context) {
     cuda->contextSet(context);
     graphs.release(*cuda);
+    meter.release(*cuda);
+    closeRoof();
     for (size_t i = 0; i < numBlocks; ++i) {
       cuda->release(blocks[i]->address);
       ::free(blocks[i]);
@@ -244,6 +252,8 @@ void *Device::allocate(uint64_t bytes) {
   if (!block)
     return nullptr;
   block->used = true;
+  usedBytes += capacity;
+  mostBytes = usedBytes > mostBytes ? usedBytes : mostBytes;
   return reinterpret_cast<void *>(block->address);
 }
 
@@ -252,6 +262,7 @@ void Device::free(void *pointer) {
   if (!block || !block->used)
     return;
   block->used = false;
+  usedBytes -= block->capacity;
   DeviceBlock **slot = &freeBlocks[classIndex(block->capacity)];
   while (*slot && (*slot)->address < block->address)
     slot = &(*slot)->next;
@@ -278,9 +289,18 @@ void Device::freePersistent(void *pointer) {
 //===----------------------------------------------------------------------===//
 
 PQuantStatus Device::flush() {
+  if (!meter.isEmpty())
+    if (CudaResult result = meter.collect(*cuda, stream))
+      return fail(result, "the GPU failed");
   if (graphs.isEmpty())
     return PQUANT_OK;
-  CudaResult result = graphs.flush(*cuda, stream, functions);
+  CudaResult result = 0;
+  if (chooser)
+    result = meter.mark(*cuda, stream, chooser, nullptr, 0, /*end=*/false);
+  if (!result)
+    result = graphs.flush(*cuda, stream, functions);
+  if (!result && chooser)
+    result = meter.mark(*cuda, stream, chooser, nullptr, 0, /*end=*/true);
   return result ? fail(result, "could not launch on the GPU") : PQUANT_OK;
 }
 
@@ -296,12 +316,30 @@ PQuantStatus Device::copy(void *to, const void *from, uint64_t bytes) {
   return result ? fail(result, "the GPU failed") : PQUANT_OK;
 }
 
-PQuantStatus Device::launch(const Launch &launch, const int64_t *arguments) {
-  if (launch.gridX <= 0 || launch.gridY <= 0)
+PQuantStatus Device::mark(ProbeSink *sink, const PQuantProbe *probe,
+                          int64_t rows, bool end) {
+  if (sink->only) {
+    chooser = sink;
+    isWanted = !end && !strcmp(probe->kind, sink->only);
+    return PQUANT_OK;
+  }
+  CudaResult result = meter.mark(*cuda, stream, sink, probe, rows, end);
+  return result ? fail(result, "could not time the GPU") : PQUANT_OK;
+}
+
+PQuantStatus Device::launch(const Launch &launch, const int64_t *arguments,
+                            const ProbeSink *sink) {
+  bool isChosen = !sink || !sink->only || isWanted;
+  if (launch.gridX <= 0 || launch.gridY <= 0 || !isChosen)
     return PQUANT_OK;
   if (launch.gridX > INT32_MAX || launch.gridY > UINT16_MAX)
     return setError(PQUANT_RUN_FAILED,
                     "a tensor has more rows than the GPU takes at once");
+  if (sink && !sink->only) {
+    CudaResult result = launchKernel(*cuda, stream, functions[launch.kernel],
+                                     launch, arguments);
+    return result ? fail(result, "could not launch on the GPU") : PQUANT_OK;
+  }
   return graphs.append(launch, arguments)
              ? PQUANT_OK
              : setError(PQUANT_OUT_OF_MEMORY, "out of memory");
@@ -309,6 +347,10 @@ PQuantStatus Device::launch(const Launch &launch, const int64_t *arguments) {
 
 PQuantStatus Device::endRun() {
   PQuantStatus status = flush();
+  if (status == PQUANT_OK)
+    status = flush(); // what was chosen is told of
+  chooser = nullptr;
+  isWanted = false;
   graphs.drop();
   CudaResult result = cuda->streamSynchronize(stream);
   for (size_t i = 0; i < numBlocks; ++i)
@@ -316,4 +358,42 @@ PQuantStatus Device::endRun() {
   if (status == PQUANT_OK && result)
     status = fail(result, "the GPU failed");
   return status;
+}
+
+//===----------------------------------------------------------------------===//
+// Roof
+//===----------------------------------------------------------------------===//
+
+PQuantStatus Device::openRoof() {
+  constexpr uint64_t wanted = uint64_t(2) << 30;
+  PQuantStatus status = enter();
+  if (status != PQUANT_OK)
+    return status;
+  size_t available = 0, total = 0;
+  if (CudaResult result = cuda->memoryInfo(&available, &total))
+    return fail(result, "could not measure the GPU's memory");
+  uint64_t bytes = available / 2 < wanted ? available / 2 : wanted;
+  bytes -= bytes % DeviceMeter::kBlockBytes;
+  if (!bytes)
+    return failMemory(kCudaOutOfMemory, DeviceMeter::kBlockBytes, "the roof");
+  void *memory = nullptr;
+  status = allocatePersistent(bytes, "the roof", &memory);
+  roof = reinterpret_cast<CudaPointer>(memory);
+  roofBytes = bytes;
+  return status;
+}
+
+PQuantStatus Device::readRoof(double &bytesPerSecond) {
+  PQuantStatus status = enter();
+  if (status != PQUANT_OK)
+    return status;
+  CudaResult result =
+      meter.read(*cuda, stream, roof, roofBytes, bytesPerSecond);
+  return result ? fail(result, "could not measure the GPU's memory")
+                : PQUANT_OK;
+}
+
+void Device::closeRoof() {
+  freePersistent(reinterpret_cast<void *>(roof));
+  roof = 0;
 }

@@ -19,6 +19,7 @@
 #define PQUANT_RUNTIME_DEVICE_H
 
 #include "Cuda.h"
+#include "DeviceMeter.h"
 #include "LaunchGraph.h"
 
 #include "pquant/Runtime/ModelDescriptor.h"
@@ -58,10 +59,30 @@ public:
   PQUANT_GPU_PART void freePersistent(void *pointer);
 
   PQUANT_GPU_PART PQuantStatus copy(void *to, const void *from, uint64_t bytes);
+  /// With a listener at once, between its marks, or if it wants some; else with
+  /// what comes after it.
   PQUANT_GPU_PART PQuantStatus launch(const Launch &launch,
-                                      const int64_t *arguments);
+                                      const int64_t *arguments,
+                                      const ProbeSink *sink);
+  /// `probe` begins or ends; `sink` is told what it took.
+  PQUANT_GPU_PART PQuantStatus mark(ProbeSink *sink, const PQuantProbe *probe,
+                                    int64_t rows, bool end);
   /// Waits for all work and takes back the memory that the run has left.
   PQUANT_GPU_PART PQuantStatus endRun();
+
+  /// Memory to read for the roof: of many times the size of its caches, as far
+  /// as there is.
+  PQUANT_GPU_PART PQuantStatus openRoof();
+  /// The bytes a second that reading it takes now.
+  PQUANT_GPU_PART PQuantStatus readRoof(double &bytesPerSecond);
+  PQUANT_GPU_PART void closeRoof();
+
+  const char *getName() const { return name; }
+  const char *getChip() const { return chip; }
+  int getOrdinal() const { return ordinal; }
+  /// The most memory that runs have had at one time.
+  uint64_t peakBytes() const { return mostBytes; }
+  void resetPeak() { mostBytes = usedBytes; }
 
 private:
   static constexpr int kClasses = 4 * 64;
@@ -82,14 +103,20 @@ private:
   const Cuda *cuda;
   CudaDevice device;
   int ordinal;
-  char name[96];
+  char name[96], chip[16]; ///< "NVIDIA H200", "sm_90"
   CudaHandle context, stream, module;
   CudaHandle *functions;
   CudaPointer weightBase;
   DeviceBlock **blocks; ///< by address
   size_t numBlocks, roomForBlocks;
   DeviceBlock *freeBlocks[kClasses];
+  uint64_t usedBytes, mostBytes; ///< of blocks
   LaunchGraphs graphs;
+  DeviceMeter meter;
+  ProbeSink *chooser; ///< of this run, if it wants some work only
+  bool isWanted;      ///< inside such work
+  CudaPointer roof;   ///< or 0
+  uint64_t roofBytes;
 };
 
 } // namespace pquant

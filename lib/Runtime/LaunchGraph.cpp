@@ -69,10 +69,11 @@ struct Node {
   size_t bytes;
   void *extra[5];
 
-  Node(const Launch &launch, int64_t *words, CudaHandle function)
+  Node(const Launch &launch, const int64_t *words, CudaHandle function)
       : parameters{}, bytes(size_t(launch.numWords) * sizeof(int64_t)),
-        extra{reinterpret_cast<void *>(1), words,  // the arguments' memory
-              reinterpret_cast<void *>(2), &bytes, // and their size
+        extra{reinterpret_cast<void *>(1), // the arguments' memory
+              const_cast<int64_t *>(words), reinterpret_cast<void *>(2),
+              &bytes, // and their size
               nullptr} {
     parameters.function = function;
     parameters.gridX = unsigned(launch.gridX);
@@ -87,16 +88,22 @@ struct Node {
 };
 } // namespace
 
+CudaResult pquant::launchKernel(const Cuda &cuda, CudaHandle stream,
+                                CudaHandle function, const Launch &launch,
+                                const int64_t *words) {
+  Node node(launch, words, function);
+  const CudaKernelNode &p = node.parameters;
+  return cuda.launch(p.function, p.gridX, p.gridY, p.gridZ, p.blockX, p.blockY,
+                     p.blockZ, p.sharedBytes, stream, nullptr, p.extra);
+}
+
 CudaResult LaunchGraphs::launchEach(const Cuda &cuda, CudaHandle stream,
                                     CudaHandle *functions) {
-  int64_t *words = pending.words;
+  const int64_t *words = pending.words;
   for (size_t i = 0; i < pending.count; ++i) {
     const Launch &launch = pending.launches[i];
-    Node node(launch, words, functions[launch.kernel]);
-    const CudaKernelNode &p = node.parameters;
-    if (CudaResult result = cuda.launch(
-            p.function, p.gridX, p.gridY, p.gridZ, p.blockX, p.blockY, p.blockZ,
-            p.sharedBytes, stream, nullptr, p.extra))
+    if (CudaResult result =
+            launchKernel(cuda, stream, functions[launch.kernel], launch, words))
       return result;
     words += launch.numWords;
   }

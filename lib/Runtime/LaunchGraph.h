@@ -37,6 +37,11 @@ struct LaunchList {
   bool hasKernelsOf(const LaunchList &other) const;
 };
 
+/// Launches one kernel on `stream`, with the words of its arguments.
+CudaResult launchKernel(const Cuda &cuda, CudaHandle stream,
+                        CudaHandle function, const Launch &launch,
+                        const int64_t *words);
+
 class LaunchGraphs {
 public:
   bool append(const Launch &launch, const int64_t *arguments) {

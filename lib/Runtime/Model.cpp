@@ -257,7 +257,7 @@ PQuantStatus pquant_set_level(PQuantModel *model, const char *name) {
 }
 
 uint64_t pquant_arena_bytes(const PQuantModel *model) {
-  return model->pool->peakBytes();
+  return model->device ? model->device->peakBytes() : model->pool->peakBytes();
 }
 
 int32_t pquant_get_threads(const PQuantModel *model) { return model->threads; }

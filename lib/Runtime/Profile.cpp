@@ -27,8 +27,13 @@ using namespace pquant;
 Profile::Profile()
     : ProbeSink{[](ProbeSink *self, const PQuantProbe *probe, int64_t rows,
                    bool end) {
-        static_cast<Profile *>(self)->mark(probe, rows, end);
-      }} {}
+                  static_cast<Profile *>(self)->mark(probe, rows, end);
+                },
+                [](ProbeSink *self, const PQuantProbe *probe, int64_t rows,
+                   int64_t begin, int64_t end) {
+                  static_cast<Profile *>(self)->isOfDevice = true;
+                  static_cast<Profile *>(self)->add(probe, rows, begin, end);
+                }} {}
 
 Profile::~Profile() {
   free(events);
@@ -73,14 +78,18 @@ void Profile::mark(const PQuantProbe *probe, int64_t rows, bool end) {
     openedAt = nanoseconds();
     return;
   }
-  int64_t now = nanoseconds();
+  add(probe, rows, openedAt, nanoseconds());
+}
+
+void Profile::add(const PQuantProbe *probe, int64_t rows, int64_t begin,
+                  int64_t end) {
   Event *event = append();
   if (!event)
     return;
   event->probe = probe;
   event->rows = rows;
-  event->begin = openedAt;
-  event->end = now;
+  event->begin = begin;
+  event->end = end;
 }
 
 void Profile::addRun(const char *name, int64_t begin, int64_t end) {
@@ -171,6 +180,8 @@ bool Profile::summarize(WorkTable &table) const {
   for (int i = 0; i < table.numPieces; ++i)
     if (!addTo(table.kinds, table.numKinds, table.pieces[i], /*byKind=*/true))
       return false;
+  if (isOfDevice)
+    table.nanoseconds = table.total.nanoseconds;
   sortWork(table.pieces, table.numPieces);
   sortWork(table.kinds, table.numKinds);
   return true;
@@ -259,10 +270,20 @@ void pquant::printWork(const WorkTable &table, double readRoof) {
          "MB", "GB/s", "of roof", "Gop/s");
   for (int i = 0; i < table.numKinds; ++i)
     printLine(table.kinds[i].kind, "", table.kinds[i], table, readRoof);
+  for (int i = 0; i < table.numKinds; ++i) {
+    Work alone = table.kinds[i];
+    if (alone.aloneSeconds <= 0)
+      continue;
+    alone.nanoseconds = int64_t(alone.aloneSeconds * double(table.runs) * 1e9);
+    char name[32];
+    snprintf(name, sizeof name, "%s*", alone.kind);
+    printLine(name, "", alone, table, readRoof);
+  }
   Work rest;
   rest.nanoseconds = table.nanoseconds - table.total.nanoseconds;
   rest.calls = table.runs;
-  printLine("(between)", "", rest, table, readRoof);
+  if (rest.nanoseconds > 0)
+    printLine("(between)", "", rest, table, readRoof);
   printf("  %-14s %8s %9s %6s %8s %7s %7s %8s  %s\n", "kind", "calls", "ms",
          "time", "MB", "GB/s", "of roof", "Gop/s", "node");
   for (int i = 0; i < table.numPieces && i < kMostPieces; ++i)

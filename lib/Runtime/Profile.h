@@ -28,6 +28,9 @@ struct Work {
   double weightBytes = 0; ///< a call's weights, each as often as it reads them
   double rowBytes = 0;
   double ops = 0;
+  /// Of a kind on a GPU: seconds of a run of its kernels alone, one after the
+  /// other. 0: not measured.
+  double aloneSeconds = 0;
 
   double bytes() const { return weightBytes + rowBytes; }
   void add(const Work &other);
@@ -43,7 +46,8 @@ struct WorkTable {
   int numPieces = 0, numKinds = 0;
   Work total;              ///< of all pieces
   int64_t runs = 0;        ///< calls of an entry point
-  int64_t nanoseconds = 0; ///< of those runs
+  int64_t nanoseconds = 0; ///< of those runs; of `total` on a GPU, where a
+                           ///< run that is watched waits for its kernels
 };
 
 class Profile : public ProbeSink {
@@ -81,6 +85,7 @@ private:
   };
 
   void mark(const PQuantProbe *probe, int64_t rows, bool end);
+  void add(const PQuantProbe *probe, int64_t rows, int64_t begin, int64_t end);
   Event *append();
   void writeEvent(OutputText &out, const Event &event, int64_t origin) const;
 
@@ -89,6 +94,7 @@ private:
   int numEvents = 0, capacity = 0, numSections = 0;
   int64_t openedAt = 0;
   bool incomplete = false;
+  bool isOfDevice = false; ///< the work is a GPU's
 };
 
 /// Prints a section's work: by kind, and the longest pieces. `readRoof` is in

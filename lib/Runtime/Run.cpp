@@ -70,16 +70,21 @@ static void taskFail(RunHooks *self, const char *message) {
   longjmp(task.jump, 1);
 }
 
-static void taskProbe(RunHooks *self, const PQuantProbe *probe, int64_t rows,
-                      int32_t end) {
-  ProbeSink *sink = static_cast<Task *>(self)->run.sink;
-  sink->mark(sink, probe, rows, end);
-}
-
 /// Ends the run with the error that the device has set.
 [[noreturn]] static void failWithLastError(Task &task, PQuantStatus status) {
   recordFailure(task.run, status, pquant_last_error());
   longjmp(task.jump, 1);
+}
+
+static void taskProbe(RunHooks *self, const PQuantProbe *probe, int64_t rows,
+                      int32_t end) {
+  Task &task = *static_cast<Task *>(self);
+  ProbeSink *sink = task.run.sink;
+  if (!task.run.device)
+    return sink->mark(sink, probe, rows, end);
+  PQuantStatus status = task.run.device->mark(sink, probe, rows, end);
+  if (status != PQUANT_OK)
+    failWithLastError(task, status);
 }
 
 static void *taskGpuAllocate(RunHooks *self, uint64_t bytes) {
@@ -105,7 +110,7 @@ static void taskGpuCopy(RunHooks *self, void *to, const void *from,
 static void taskGpuLaunch(RunHooks *self, const Launch *launch,
                           const int64_t *words) {
   Task &task = *static_cast<Task *>(self);
-  PQuantStatus status = task.run.device->launch(*launch, words);
+  PQuantStatus status = task.run.device->launch(*launch, words, task.run.sink);
   if (status != PQUANT_OK)
     failWithLastError(task, status);
 }

@@ -58,6 +58,14 @@ using EnterFn = RunHooks *(*)(RunHooks *);
 struct ProbeSink {
   void (*mark)(ProbeSink *self, const PQuantProbe *probe, int64_t rows,
                bool end);
+  /// A GPU's piece of work, by the clock of `nanoseconds`; its probes are not
+  /// marked.
+  void (*add)(ProbeSink *self, const PQuantProbe *probe, int64_t rows,
+              int64_t begin, int64_t end);
+  /// Null: all work of a GPU runs and is timed piece by piece. Else only the
+  /// pieces of this kind run, so that results mean nothing, as they do when
+  /// nobody listens; `add` is told of all together, with a null probe.
+  const char *only = nullptr;
 };
 
 class Device;

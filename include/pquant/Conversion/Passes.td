@@ -129,7 +129,8 @@ def GPUToRuntimePass : Pass<"pquant-gpu-to-runtime", "::mlir::ModuleOp"> {
   let description = [{
     Precondition: kernels are outlined and take index, i64 and memrefs. `gpu.alloc`, `gpu.dealloc`, `gpu.memcpy` and
     `gpu.launch_func` become calls of the functions of pquant/Runtime/ModelDescriptor.h; the kernels move to one
-    `gpu.module` whose attribute `pquant.kernels` lists them by number.
+    `gpu.module` whose attribute `pquant.kernels` lists them by number. A launch that is not between two `pqk.probe` gets
+    some of kind `elementwise`, named after the nodes of its location.
 
     ```
     gpu.launch_func @k::@k blocks in (%g, %c1, %c1) threads in (%c256, %c1, %c1) args(%x : memref<?xf32>)
@@ -140,7 +141,7 @@ def GPUToRuntimePass : Pass<"pquant-gpu-to-runtime", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
-    "::mlir::memref::MemRefDialect"];
+    "::mlir::memref::MemRefDialect", "::pquant::pqk::PQKernelDialect"];
 }
 
 def KernelsToNVVMPass : Pass<"pquant-kernels-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
@@ -208,8 +209,9 @@ def MarkStatesPass : Pass<"pquant-mark-states", "::mlir::ModuleOp"> {
 def MergeLaunchesPass : Pass<"pquant-merge-launches"> {
   let summary = "launches of one block become one";
   let description = [{
-    Launches of one block of 1024 threads that follow one another, with nothing but allocations, views and arithmetic between
-    them, become one launch with a barrier between their bodies. Memory that was freed between them is freed after it.
+    Launches of one block of 1024 threads that follow one another, with nothing but allocations, views, arithmetic and probes
+    between them, become one launch with a barrier between their bodies. Memory that was freed between them is freed after
+    it; its time is that of the probes around the last one.
 
     ```
     gpu.launch blocks(...) in (1, 1, 1) threads(...) in (1024, 1, 1) { A }

@@ -40,10 +40,12 @@ struct CompilerOptions {
   std::string onlyLevel; ///< one instruction-set level; all when empty
   std::string features;  ///< added to every level: "+lse,-crc"
   std::string symbolPrefix = "pquant";
-  std::string gpu;       ///< a chip; empty for CPUs
-  std::string assembler; ///< a ptxas; empty for none
-  std::string linker;    ///< the C compiler driver that links; found when empty
-  std::string sysroot;   ///< given to the linker
+  std::string gpu; ///< a chip; empty for CPUs
+  /// A ptxas; empty for none. Absent: the one on the path, if it is there and
+  /// knows the chip.
+  std::optional<std::string> assembler;
+  std::string linker;  ///< the C compiler driver that links; found when empty
+  std::string sysroot; ///< given to the linker
   std::string runtimeDirectory; ///< where libpquant_rt.a is
   std::string report;           ///< an HTML file about the artifact
   std::string reportProfile;    ///< a profile to show in it

@@ -27,10 +27,8 @@ inline constexpr llvm::StringLiteral kBitMma = "b1-mma", kByteMma = "s8-mma",
 inline constexpr llvm::StringLiteral kRankLogitsName = "pquant_rank_logits";
 
 /// The GPU of a chip ("sm_80", "sm_90a"; empty: sm_80, whose code runs on all
-/// later ones), with what its kernels may use only when asked to
-/// ("sm_90a+s8-wgmma+tf32-mma"). Fails with a diagnostic at `loc` for another
-/// name.
-FailureOr<GPUAttr> makeGPU(Location loc, StringRef text);
+/// later ones). Fails with a diagnostic at `loc` for another name.
+FailureOr<GPUAttr> makeGPU(Location loc, StringRef chip);
 
 } // namespace pquant::nvvm
 

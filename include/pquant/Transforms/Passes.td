@@ -165,7 +165,8 @@ def InsertProbesPass : Pass<"pquant-insert-probes"> {
     pqk.float_linear ins(%x, %w : memref<?x100xf32>, memref<1600xf32>) outs(%y : memref<?x16xf32>)
     pqk.probe end "/head/MatMul" kind "float_linear" rows %m {row_bytes = 464, row_ops = 3200, weight_bytes = 6400}
     ```
-    Loops outside of `pqk.parallel` are left alone: they are too small to be shared out.
+    Loops outside of `pqk.parallel` are left alone: they are too small to be shared out. So are launches of a GPU, which get
+    theirs from `pquant-gpu-to-runtime`.
   }];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::pquant::pqk::PQKernelDialect"];

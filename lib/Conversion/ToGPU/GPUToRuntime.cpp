@@ -7,7 +7,8 @@
 //
 // Input: host code with gpu.alloc, gpu.dealloc, gpu.memcpy and gpu.launch_func.
 // Output: calls of the functions of ModelDescriptor.h in their place, and the
-// kernels together in one gpu.module, numbered by `pquant.kernels`.
+// kernels together in one gpu.module, numbered by `pquant.kernels`. Launches
+// that are not yet between probes get some, so that all are seen in profiles.
 //
 // A kernel's arguments are words of 8 bytes, in the order of the lowering of
 // memrefs: two addresses, offset, sizes, strides.
@@ -16,11 +17,13 @@
 
 #include "pquant/Conversion/Passes.h"
 
+#include "dialects/PQKernel/PQKernelDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "pquant/Conversion/ToGPU.h"
+#include "pquant/Support/NodeName.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace pquant {
@@ -184,6 +187,33 @@ static SmallVector<Value> getWords(OpBuilder &builder, Location loc,
   return words;
 }
 
+/// Whether the probe before `op`, or before what `op` is in, is one that
+/// begins.
+static bool isBetweenProbes(Operation *op) {
+  for (; !isa<func::FuncOp>(op); op = op->getParentOp())
+    for (Operation *before = op->getPrevNode(); before;
+         before = before->getPrevNode())
+      if (auto probe = dyn_cast<pqk::ProbeOp>(before))
+        return !probe.getEnd();
+  return false;
+}
+
+/// Probes around a launch that came of linalg ops, named after their nodes.
+static void insertProbes(gpu::LaunchFuncOp op) {
+  if (isBetweenProbes(op))
+    return;
+  OpBuilder builder(op);
+  Value rows = arith::ConstantIndexOp::create(builder, op.getLoc(), 1);
+  auto insert = [&](bool end) {
+    pqk::ProbeOp::create(builder, op.getLoc(), getNodeName(op.getLoc()),
+                         "elementwise", rows, /*weight_bytes=*/0,
+                         /*matrices=*/1, /*row_bytes=*/0, /*row_ops=*/0, end);
+  };
+  insert(/*end=*/false);
+  builder.setInsertionPointAfter(op);
+  insert(/*end=*/true);
+}
+
 LogicalResult GPUToRuntimePass::convertLaunch(gpu::LaunchFuncOp op) {
   OpBuilder builder(op);
   Location loc = op.getLoc();
@@ -229,6 +259,7 @@ LogicalResult GPUToRuntimePass::convertLaunch(gpu::LaunchFuncOp op) {
 
 void GPUToRuntimePass::runOnOperation() {
   SmallVector<Operation *> ops;
+  getOperation()->walk(insertProbes);
   getOperation()->walk([&](Operation *op) {
     if (isa<gpu::AllocOp, gpu::DeallocOp, gpu::MemcpyOp, gpu::LaunchFuncOp>(op))
       ops.push_back(op);

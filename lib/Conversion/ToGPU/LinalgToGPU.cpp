@@ -35,6 +35,9 @@ using namespace pquant;
 
 /// Threads of one of many blocks.
 static constexpr int64_t kThreads = 256;
+/// Points of a thread where there are many, so that it has as many loads on the
+/// way.
+static constexpr int64_t kThreadPoints = 4, kManyPoints = 1 << 16;
 /// Reductions up to this length are run by one thread.
 static constexpr int64_t kShortReduction = 32;
 /// Points that one block takes, and long reductions: then the launch can be
@@ -54,11 +57,14 @@ private:
   std::optional<int64_t> staticCount(utils::IteratorType kind);
   void emitPoints(OpBuilder &builder);
   void emitPoint(KernelBuilder &b, Value linear, Value reductions);
+  void emitManyPoints(OpBuilder &builder);
   void emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
                Value reductions, Operation *combiner);
   void emitRows(OpBuilder &builder, Operation *combiner);
 
-  /// `linear` taken apart into the dimensions of one kind.
+  /// `linear` taken apart into `dims`, or the dimensions of one kind.
+  void splitIndex(KernelBuilder &b, Value linear, ArrayRef<unsigned> dims,
+                  SmallVector<Value> &point);
   void splitIndex(KernelBuilder &b, Value linear, utils::IteratorType kind,
                   SmallVector<Value> &point);
   Value count(OpBuilder &builder, utils::IteratorType kind);
@@ -93,7 +99,13 @@ void OpToLaunch::splitIndex(KernelBuilder &b, Value linear,
   for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
     if (iterator == kind)
       dims.push_back(i);
-  for (unsigned dim : llvm::reverse(ArrayRef(dims).drop_front(!dims.empty()))) {
+  splitIndex(b, linear, dims, point);
+}
+
+void OpToLaunch::splitIndex(KernelBuilder &b, Value linear,
+                            ArrayRef<unsigned> dims,
+                            SmallVector<Value> &point) {
+  for (unsigned dim : llvm::reverse(dims.drop_front(!dims.empty()))) {
     point[dim] = arith::RemUIOp::create(b, linear, sizes[dim]);
     linear = arith::DivUIOp::create(b, linear, sizes[dim]);
   }
@@ -156,7 +168,59 @@ void OpToLaunch::emitPoint(KernelBuilder &b, Value linear, Value reductions) {
   storeOutputs(b, outer, results);
 }
 
-/// A thread for each point, or one block for all when they are few.
+/// An op without reductions: a thread has every kThreads-th of a block's
+/// points, and computes all before it stores the first. Where a size by which
+/// points would be divided is dynamic, the outermost dimension is the grid's
+/// second.
+void OpToLaunch::emitManyPoints(OpBuilder &builder) {
+  SmallVector<int64_t> known = op.getStaticLoopRanges();
+  SmallVector<unsigned> dims;
+  for (unsigned dim = 0; dim < known.size(); ++dim)
+    if (known[dim] != 1)
+      dims.push_back(dim);
+  bool dividesByDynamic =
+      llvm::any_of(ArrayRef(dims).drop_front(), [&](unsigned dim) {
+        return ShapedType::isDynamic(known[dim]);
+      });
+  std::optional<unsigned> outer;
+  if (dividesByDynamic) {
+    outer = dims.front();
+    dims.erase(dims.begin());
+  }
+  KernelBuilder host(op.getLoc(), builder);
+  Value points = host.index(1);
+  for (unsigned dim : dims)
+    points = host.mul(points, sizes[dim]);
+  SmallVector<Value> grid = {host.ceilDiv(points, kThreads * kThreadPoints)};
+  if (outer)
+    grid.push_back(sizes[*outer]);
+  buildLaunch(
+      builder, op.getLoc(), grid, kThreads, {},
+      [&](KernelBuilder &b, const GPUBlock &block) {
+        Value first =
+            b.add(b.mul(block.x, kThreads * kThreadPoints), block.thread);
+        Value last = b.sub(points, b.index(1));
+        SmallVector<SmallVector<Value>> places, results;
+        SmallVector<Value> isInside;
+        for (int64_t i = 0; i < kThreadPoints; ++i) {
+          Value linear = b.add(first, i * kThreads);
+          isInside.push_back(
+              b.compare(arith::CmpIPredicate::ult, linear, points));
+          SmallVector<Value> point(sizes.size(), b.index(0));
+          if (outer)
+            point[*outer] = block.y;
+          splitIndex(b, arith::MinUIOp::create(b, linear, last), dims, point);
+          results.push_back(compute(b, point, loadOutputs(b, point)));
+          places.push_back(point);
+        }
+        for (int64_t i = 0; i < kThreadPoints; ++i)
+          b.ifElse(isInside[i],
+                   [&] { storeOutputs(b, places[i], results[i]); });
+      });
+}
+
+/// A thread for each point or for a few, or one block for all when they are
+/// few.
 void OpToLaunch::emitPoints(OpBuilder &builder) {
   Location loc = op.getLoc();
   Value points = count(builder, kParallel);
@@ -169,6 +233,8 @@ void OpToLaunch::emitPoints(OpBuilder &builder) {
           b.forLoop(block.thread, points, kBlockThreads,
                     [&](Value linear) { emitPoint(b, linear, reductions); });
         });
+  if (op.getNumReductionLoops() == 0 && (!known || *known > kManyPoints))
+    return emitManyPoints(builder);
   Value threads = arith::ConstantIndexOp::create(builder, loc, kThreads);
   Value blocks = arith::CeilDivUIOp::create(builder, loc, points, threads);
   buildLaunch(builder, loc, blocks, kThreads, {},

@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "dialects/PQKernel/PQKernelDialect.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/IRMapping.h"
@@ -37,9 +38,11 @@ static bool isOneBlock(gpu::LaunchOp launch) {
          threads == kBlockThreads;
 }
 
-/// Whether a launch may be moved behind `op`.
+/// Whether a launch may be moved behind `op`: its time is then counted where it
+/// goes.
 static bool canPass(Operation *op) {
-  return isa<gpu::AllocOp, gpu::DeallocOp>(op) || isMemoryEffectFree(op);
+  return isa<gpu::AllocOp, gpu::DeallocOp, pqk::ProbeOp>(op) ||
+         isMemoryEffectFree(op);
 }
 
 /// Puts the body of `first` before that of `second`.

@@ -5,17 +5,21 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A block for each query row of each head goes over the keys once, kThreads at
-// a time: a warp multiplies one key after the other, a lane each 32nd element;
-// then each thread has a column of the values and every n-th key. The row keeps
-// the largest logit so far, and sums relative to it; a larger one scales them
+// A warp takes a few neighbouring keys at a time, a lane every 32nd element of
+// them: products, weights and weighted values stay in its registers. It keeps
+// the largest logit so far and sums relative to it; a larger one scales them
 // down (Milakov and Gimelshein, Online normalizer calculation for softmax,
-// 2018).
+// 2018). In the end the warps of a block are combined.
+//
+// Few rows have too few heads to keep a GPU busy: the keys of each are split
+// over several blocks, whose results one block combines (Dao et al.,
+// Flash-Decoding, 2023).
 //
 //===----------------------------------------------------------------------===//
 
 #include "NVVMKernels.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/Support/MathExtras.h"
 #include <limits>
 
@@ -23,44 +27,93 @@ using namespace mlir;
 using namespace pquant;
 using namespace pquant::nvvm;
 
-/// Threads of a block, and keys at a time.
-static constexpr int64_t kKeys = 512;
-static constexpr int64_t kKeyWarps = kKeys / kWarp;
+/// Registers of a lane for the keys of a step, and those for the values.
+static constexpr int64_t kStepRegisters = 32, kMostStepKeys = 8;
+/// Blocks that read keys and values as fast as the memory of a GPU gives them.
+static constexpr int64_t kBusyBlocks = 2 * kMultiprocessors;
+static constexpr int64_t kMostSplits = 16;
+/// Rows, of all batches, whose keys are split.
+static constexpr int64_t kSplitRows = 2;
 static constexpr float kNegativeInfinity =
     -std::numeric_limits<float>::infinity();
 
+/// Elements of a row that a lane has.
+static int64_t getParts(int64_t columns) {
+  return llvm::divideCeil(columns, kWarp);
+}
+
+/// exp(x - reference), 0 where x is -inf.
+static Value exponential(KernelBuilder &b, Value x, Value reference) {
+  Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x,
+                                     b.f32(kNegativeInfinity));
+  Value value = math::ExpOp::create(b, b.sub(x, reference));
+  return b.select(none, b.f32(0.0f), value);
+}
+
+static Value maximum(KernelBuilder &b, Value x, Value y) {
+  return arith::MaximumFOp::create(b, x, y);
+}
+
+/// `largest`, or 0 where all logits are -inf.
+static Value getReference(KernelBuilder &b, Value largest) {
+  Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, largest,
+                                     b.f32(kNegativeInfinity));
+  return b.select(none, b.f32(0.0f), largest);
+}
+
+/// 1 / sum, or 0 where no key was visible.
+static Value getFactor(KernelBuilder &b, Value sum) {
+  Value none =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.f32(0.0f));
+  return b.select(none, b.f32(0.0f), b.div(b.f32(1.0f), sum));
+}
+
 namespace {
+/// What is known of a row after some of its keys; a row of the scratch memory
+/// holds the columns, the sum and the largest logit.
+struct Partial {
+  Value largest, sum;
+  SmallVector<Value> columns; ///< those of the thread
+};
+
 /// Builds one block's body.
 struct AttentionBlock {
   KernelBuilder &b;
   const GPUBlock &block;
   pqk::AttentionOp op;
+  Lane at;
   int64_t depth, width; ///< D, E
-  int64_t lanes;        ///< threads that share the columns of a value
-  Value batch, head, group, position;
+  int64_t keys;         ///< of a step
+  int64_t splits;
+  Value batch, head, group, position, split;
 
-  AttentionBlock(KernelBuilder &b, const GPUBlock &block, pqk::AttentionOp op);
-  void emit();
+  AttentionBlock(KernelBuilder &b, const GPUBlock &block, pqk::AttentionOp op,
+                 int64_t splits);
+  /// `scratch`: B * H * M x splits x (E + 2) where there are splits.
+  void emit(Value scratch);
 
 private:
   Value loadStep(Value cache, Value t, int64_t columns);
-  Value loadElement(Value cache, Value t, Value column, Value step);
-  Value product(Value t, Value lane);
+  SmallVector<Value> loadRow(Value cache, Value t, int64_t columns);
+  SmallVector<Value> loadQuery();
   Value logit(Value product, Value t);
-  void storeProducts(Value first, Value count);
-  Value exponential(Value x, Value reference);
-  SmallVector<Value> addKeys(Value first, Value end, ValueRange carried);
-  void loadQuery();
-  Value addGroups(Value sum);
+  Partial addKeys(Value first, Value end, ArrayRef<Value> query,
+                  const Partial &before);
+  void storeWarp(const Partial &partial);
+  Partial combineWarps(Value column);
 };
 } // namespace
 
 AttentionBlock::AttentionBlock(KernelBuilder &b, const GPUBlock &block,
-                               pqk::AttentionOp op)
-    : b(b), block(block), op(op), position(block.x) {
+                               pqk::AttentionOp op, int64_t splits)
+    : b(b), block(block), op(op), at(b, block.thread), splits(splits) {
   depth = cast<MemRefType>(op.getQuery().getType()).getDimSize(3);
   width = cast<MemRefType>(op.getOutput().getType()).getDimSize(3);
-  lanes = std::min<int64_t>(kKeys, llvm::PowerOf2Ceil(width));
+  keys = std::clamp<int64_t>(kStepRegisters /
+                                 std::max(getParts(depth), getParts(width)),
+                             1, kMostStepKeys);
+  position = arith::DivUIOp::create(b, block.x, b.index(splits));
+  split = arith::RemUIOp::create(b, block.x, b.index(splits));
   Value heads = b.dim(op.getQuery(), 1);
   batch = arith::DivUIOp::create(b, block.y, heads);
   head = arith::RemUIOp::create(b, block.y, heads);
@@ -88,43 +141,36 @@ Value AttentionBlock::loadStep(Value cache, Value t, int64_t columns) {
   return loadCacheStep(b, cache, {batch, group, t}, columns);
 }
 
-Value AttentionBlock::loadElement(Value cache, Value t, Value column,
-                                  Value step) {
-  Value value = b.load(cache, {batch, group, t, column});
-  if (step)
-    return b.mul(arith::SIToFPOp::create(b, b.getF32Type(), value), step);
-  if (value.getType().isF32())
-    return value;
-  return arith::ExtFOp::create(b, b.getF32Type(), value);
-}
-
-/// The lane's part of the product of the query with key `t`.
-Value AttentionBlock::product(Value t, Value lane) {
-  Value step = loadStep(op.getKey(), t, depth);
-  Value sum = b.f32(0.0f);
-  for (int64_t d = 0; d < depth; d += kWarp) {
-    Value column = b.add(lane, d);
-    // Beyond the depth the query is 0.
-    Value clamped =
-        d + kWarp <= depth
-            ? column
-            : Value(arith::MinUIOp::create(b, column, b.index(depth - 1)));
-    sum = math::FmaOp::create(b, b.load(block.shared[0], column),
-                              loadElement(op.getKey(), t, clamped, step), sum);
+/// The lane's elements of key or value `t`; beyond the columns, the last one.
+SmallVector<Value> AttentionBlock::loadRow(Value cache, Value t,
+                                           int64_t columns) {
+  Value step = loadStep(cache, t, columns);
+  SmallVector<Value> elements;
+  for (int64_t part = 0; part < getParts(columns); ++part) {
+    Value column = b.add(at.lane, part * kWarp);
+    if ((part + 1) * kWarp > columns)
+      column = arith::MinUIOp::create(b, column, b.index(columns - 1));
+    Value value = b.load(cache, {batch, group, t, column});
+    if (step)
+      value = b.mul(arith::SIToFPOp::create(b, b.getF32Type(), value), step);
+    else if (!value.getType().isF32())
+      value = arith::ExtFOp::create(b, b.getF32Type(), value);
+    elements.push_back(value);
   }
-  return sum;
+  return elements;
 }
 
-/// shared[1][i] = the product of the query with key `first` + i, i < count.
-void AttentionBlock::storeProducts(Value first, Value count) {
-  Lane at(b, block.thread);
-  b.forLoop(at.warp, count, kKeyWarps, [&](Value i) {
-    Value sum = shuffleReduce(b, product(b.add(first, i), at.lane), 1, kWarp,
-                              [&](Value x, Value y) { return b.add(x, y); });
-    b.ifElse(b.compare(arith::CmpIPredicate::eq, at.lane, b.index(0)),
-             [&] { b.store(sum, block.shared[1], i); });
-  });
-  gpu::BarrierOp::create(b);
+/// The lane's elements of the query; 0 beyond its columns.
+SmallVector<Value> AttentionBlock::loadQuery() {
+  SmallVector<Value> elements;
+  for (int64_t part = 0; part < getParts(depth); ++part) {
+    Value column = b.add(at.lane, part * kWarp);
+    Value inside = b.compare(arith::CmpIPredicate::ult, column, b.index(depth));
+    Value clamped = arith::MinUIOp::create(b, column, b.index(depth - 1));
+    Value element = b.load(op.getQuery(), {batch, head, position, clamped});
+    elements.push_back(b.select(inside, element, b.f32(0.0f)));
+  }
+  return elements;
 }
 
 Value AttentionBlock::logit(Value product, Value t) {
@@ -137,127 +183,223 @@ Value AttentionBlock::logit(Value product, Value t) {
   return b.add(result, b.load(op.getMask(), {which, b.index(0), position, t}));
 }
 
-/// exp(x - reference), 0 where x is -inf.
-Value AttentionBlock::exponential(Value x, Value reference) {
-  Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, x,
-                                     b.f32(kNegativeInfinity));
-  Value value = math::ExpOp::create(b, b.sub(x, reference));
-  return b.select(none, b.f32(0.0f), value);
+/// The warp's keys from `first` on.
+Partial AttentionBlock::addKeys(Value first, Value end, ArrayRef<Value> query,
+                                const Partial &before) {
+  Value last = b.sub(end, b.index(1));
+  SmallVector<SmallVector<Value>> values;
+  SmallVector<Value> logits;
+  // All loads before all arithmetic.
+  SmallVector<SmallVector<Value>> rows;
+  SmallVector<Value> places;
+  for (int64_t i = 0; i < keys; ++i) {
+    places.push_back(arith::MinUIOp::create(b, b.add(first, i), last));
+    rows.push_back(loadRow(op.getKey(), places.back(), depth));
+  }
+  for (Value t : places)
+    values.push_back(loadRow(op.getValue(), t, width));
+  Partial after;
+  after.largest = before.largest;
+  for (int64_t i = 0; i < keys; ++i) {
+    Value sum = b.f32(0.0f);
+    for (auto [x, y] : llvm::zip(query, rows[i]))
+      sum = math::FmaOp::create(b, x, y, sum);
+    sum = shuffleReduce(b, sum, 1, kWarp,
+                        [&](Value x, Value y) { return b.add(x, y); });
+    Value inside = b.compare(arith::CmpIPredicate::ult, b.add(first, i), end);
+    logits.push_back(
+        b.select(inside, logit(sum, places[i]), b.f32(kNegativeInfinity)));
+    after.largest = maximum(b, after.largest, logits.back());
+  }
+  Value reference = getReference(b, after.largest);
+  Value shrink = exponential(b, before.largest, reference);
+  after.sum = b.mul(before.sum, shrink);
+  for (Value column : before.columns)
+    after.columns.push_back(b.mul(column, shrink));
+  for (int64_t i = 0; i < keys; ++i) {
+    Value weight = exponential(b, logits[i], reference);
+    after.sum = b.add(after.sum, weight);
+    for (auto [column, value] : llvm::zip(after.columns, values[i]))
+      column = math::FmaOp::create(b, weight, value, column);
+  }
+  return after;
 }
 
-/// The keys from `first` on; carried are the largest logit, the sum and this
-/// thread's elements of the result.
-SmallVector<Value> AttentionBlock::addKeys(Value first, Value end,
-                                           ValueRange carried) {
-  Value count = arith::MinSIOp::create(b, b.sub(end, first), b.index(kKeys));
-  storeProducts(first, count);
-  Value inside = b.compare(arith::CmpIPredicate::slt, block.thread, count);
-  Value own = b.select(inside, block.thread, b.index(0));
-  Value mine =
-      b.select(inside, logit(b.load(block.shared[1], own), b.add(first, own)),
-               b.f32(kNegativeInfinity));
-  auto maximum = [&](Value x, Value y) -> Value {
-    return arith::MaximumFOp::create(b, x, y);
-  };
-  Value largest = maximum(
-      carried[0], blockReduce(b, block, kKeys, block.shared[2], mine, maximum));
-  Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, largest,
-                                     b.f32(kNegativeInfinity));
-  Value reference = b.select(none, b.f32(0.0f), largest);
-  b.store(exponential(mine, reference), block.shared[1], block.thread);
-  gpu::BarrierOp::create(b);
-  Value shrink = exponential(carried[0], reference);
-  SmallVector<Value> sums = {b.mul(carried[1], shrink)};
-  for (Value element : carried.drop_front(2))
-    sums.push_back(b.mul(element, shrink));
-  Value group = arith::DivUIOp::create(b, block.thread, b.index(lanes));
-  Value lane = arith::RemUIOp::create(b, block.thread, b.index(lanes));
-  sums = b.forLoop(
-      group, count, kKeys / lanes, sums, [&](Value i, ValueRange inner) {
-        Value weight = b.load(block.shared[1], i);
-        Value key = b.add(first, i);
-        Value step = loadStep(op.getValue(), key, width);
-        SmallVector<Value> next = {b.add(inner.front(), weight)};
-        for (auto [part, sum] : llvm::enumerate(inner.drop_front())) {
-          Value column = b.add(lane, int64_t(part) * kKeys);
-          column = arith::MinUIOp::create(b, column, b.index(width - 1));
-          next.push_back(math::FmaOp::create(
-              b, weight, loadElement(op.getValue(), key, column, step), sum));
-        }
-        return next;
-      });
-  gpu::BarrierOp::create(b);
-  sums.insert(sums.begin(), largest);
-  return sums;
-}
-
-void AttentionBlock::loadQuery() {
-  int64_t padded = llvm::alignTo(depth, kWarp);
-  b.forLoop(block.thread, b.index(padded), kKeys, [&](Value d) {
-    Value inside = b.compare(arith::CmpIPredicate::ult, d, b.index(depth));
-    Value column = b.select(inside, d, b.index(0));
-    Value element = b.load(op.getQuery(), {batch, head, position, column});
-    b.store(b.select(inside, element, b.f32(0.0f)), block.shared[0], d);
+/// To row `warp` of the block's memory.
+void AttentionBlock::storeWarp(const Partial &partial) {
+  for (auto [part, column] : llvm::enumerate(partial.columns))
+    b.store(column, block.shared[0],
+            {at.warp, b.add(at.lane, int64_t(part) * kWarp)});
+  b.ifElse(b.compare(arith::CmpIPredicate::eq, at.lane, b.index(0)), [&] {
+    b.store(partial.sum, block.shared[1], at.warp);
+    b.store(partial.largest, block.shared[2], at.warp);
   });
   gpu::BarrierOp::create(b);
 }
 
-/// The sum over the threads of one column, for those of the first group.
-Value AttentionBlock::addGroups(Value sum) {
-  if (lanes == kKeys)
-    return sum;
-  b.store(sum, block.shared[1], block.thread);
-  gpu::BarrierOp::create(b);
-  Value lane = arith::RemUIOp::create(b, block.thread, b.index(lanes));
-  Value total = b.load(block.shared[1], lane);
-  for (int64_t other = lanes; other < kKeys; other += lanes)
-    total = b.add(total, b.load(block.shared[1], b.add(lane, other)));
-  gpu::BarrierOp::create(b);
-  return total;
+Partial AttentionBlock::combineWarps(Value column) {
+  SmallVector<Value> largest;
+  for (int64_t warp = 0; warp < kWarps; ++warp)
+    largest.push_back(b.load(block.shared[2], b.index(warp)));
+  Partial all = {largest[0], b.f32(0.0f), {b.f32(0.0f)}};
+  for (Value other : ArrayRef(largest).drop_front())
+    all.largest = maximum(b, all.largest, other);
+  Value reference = getReference(b, all.largest);
+  for (int64_t warp = 0; warp < kWarps; ++warp) {
+    Value weight = exponential(b, largest[warp], reference);
+    Value row = b.index(warp);
+    all.sum =
+        math::FmaOp::create(b, weight, b.load(block.shared[1], row), all.sum);
+    all.columns[0] = math::FmaOp::create(
+        b, weight, b.load(block.shared[0], {row, column}), all.columns[0]);
+  }
+  return all;
 }
 
-void AttentionBlock::emit() {
-  loadQuery();
+void AttentionBlock::emit(Value scratch) {
   Value end = b.dim(op.getKey(), 2);
+  Value rows = b.dim(op.getQuery(), 2);
   if (op.getCausal()) {
     // The last query stands by the last key.
-    Value rows = b.dim(op.getQuery(), 2);
     Value visible = b.add(b.add(position, b.sub(end, rows)), 1);
     end = arith::MinSIOp::create(b, end, visible);
   }
-  int64_t parts = llvm::divideCeil(width, kKeys);
+  SmallVector<Value> query = loadQuery();
   SmallVector<Value> state = {b.f32(kNegativeInfinity), b.f32(0.0f)};
-  state.append(parts, b.f32(0.0f));
-  state = b.forLoop(b.index(0), end, kKeys, state,
-                    [&](Value first, ValueRange carried) {
-                      return addKeys(first, end, carried);
-                    });
-  for (Value &sum : MutableArrayRef(state).drop_front())
-    sum = addGroups(sum);
-  Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state[1],
-                                     b.f32(0.0f));
-  Value factor = b.select(none, b.f32(0.0f), b.div(b.f32(1.0f), state[1]));
-  for (int64_t part = 0; part < parts; ++part) {
-    Value column = b.add(block.thread, part * kKeys);
-    // Of threads with equal columns the first stores.
-    b.ifElse(b.compare(arith::CmpIPredicate::ult, column, b.index(width)), [&] {
-      b.store(b.mul(state[2 + part], factor), op.getOutput(),
+  state.append(getParts(width), b.f32(0.0f));
+  Value first = b.mul(b.add(b.mul(split, kWarps), at.warp), keys);
+  state =
+      b.forLoop(first, end, splits * kWarps * keys, state,
+                [&](Value from, ValueRange carried) {
+                  Partial before = {carried[0], carried[1],
+                                    SmallVector<Value>(carried.drop_front(2))};
+                  Partial after = addKeys(from, end, query, before);
+                  SmallVector<Value> next = {after.largest, after.sum};
+                  next.append(after.columns);
+                  return next;
+                });
+  storeWarp(
+      {state[0], state[1], SmallVector<Value>(ArrayRef(state).drop_front(2))});
+  Value row = b.add(b.mul(block.y, rows), position);
+  b.forLoop(block.thread, b.index(width), kThreads, [&](Value column) {
+    Partial all = combineWarps(column);
+    if (!scratch) {
+      b.store(b.mul(all.columns[0], getFactor(b, all.sum)), op.getOutput(),
               {batch, head, position, column});
+      return;
+    }
+    b.store(all.columns[0], scratch, {row, split, column});
+    b.ifElse(b.compare(arith::CmpIPredicate::eq, column, b.index(0)), [&] {
+      b.store(all.sum, scratch, {row, split, b.index(width)});
+      b.store(all.largest, scratch, {row, split, b.index(width + 1)});
     });
+  });
+}
+
+/// Combines the splits' results of `row`, in order: a lane of the warp has a
+/// split and its weight, and then every 32nd column.
+static void combineSplits(KernelBuilder &b, Value lane, Value scratch,
+                          int64_t splits, Value row, pqk::AttentionOp op) {
+  int64_t width = cast<MemRefType>(op.getOutput().getType()).getDimSize(3);
+  Value split = arith::MinUIOp::create(b, lane, b.index(splits - 1));
+  Value largest =
+      b.select(b.compare(arith::CmpIPredicate::ult, lane, b.index(splits)),
+               b.load(scratch, {row, split, b.index(width + 1)}),
+               b.f32(kNegativeInfinity));
+  Value reference = getReference(
+      b, shuffleReduce(b, largest, 1, kWarp,
+                       [&](Value x, Value y) { return maximum(b, x, y); }));
+  Value weight = exponential(b, largest, reference);
+  Value sum = b.mul(weight, b.load(scratch, {row, split, b.index(width)}));
+  sum = shuffleReduce(b, sum, 1, kWarp,
+                      [&](Value x, Value y) { return b.add(x, y); });
+  weight = b.mul(weight, getFactor(b, sum));
+  SmallVector<Value> weights;
+  for (int64_t i = 0; i < splits; ++i)
+    weights.push_back(gpu::ShuffleOp::create(b, weight, int32_t(i),
+                                             int32_t(kWarp),
+                                             gpu::ShuffleMode::IDX)
+                          .getShuffleResult());
+  Value rows = b.dim(op.getQuery(), 2), heads = b.dim(op.getQuery(), 1);
+  Value position = arith::RemUIOp::create(b, row, rows);
+  Value unit = arith::DivUIOp::create(b, row, rows);
+  Value head = arith::RemUIOp::create(b, unit, heads);
+  Value batch = arith::DivUIOp::create(b, unit, heads);
+  b.forLoop(lane, b.index(width), kWarp, [&](Value column) {
+    Value total = b.f32(0.0f);
+    for (int64_t i = 0; i < splits; ++i)
+      total = math::FmaOp::create(
+          b, weights[i], b.load(scratch, {row, b.index(i), column}), total);
+    b.store(total, op.getOutput(), {batch, head, position, column});
+  });
+}
+
+/// B * H * M.
+static Value getRows(KernelBuilder &b, pqk::AttentionOp op) {
+  Value query = op.getQuery();
+  return b.mul(b.mul(b.dim(query, 0), b.dim(query, 1)), b.dim(query, 2));
+}
+
+/// `splits` blocks for each row, and one that combines them.
+static void emitSplits(OpBuilder &builder, pqk::AttentionOp op,
+                       int64_t splits) {
+  KernelBuilder b(op.getLoc(), builder);
+  auto columns = [](Value value) {
+    return cast<MemRefType>(value.getType()).getDimSize(3);
+  };
+  int64_t width = columns(op.getOutput());
+  Value scratch;
+  if (splits > 1) {
+    auto type = MemRefType::get({ShapedType::kDynamic, splits, width + 2},
+                                b.getF32Type());
+    scratch = gpu::AllocOp::create(b, type, Type(), ValueRange(),
+                                   ValueRange{getRows(b, op)}, ValueRange())
+                  .getMemref();
   }
+  Value query = op.getQuery();
+  Type f32 = b.getF32Type();
+  buildLaunch(
+      b, op.getLoc(),
+      {b.mul(b.dim(query, 2), splits), b.mul(b.dim(query, 0), b.dim(query, 1))},
+      kThreads,
+      {getSharedType({kWarps, getParts(width) * kWarp}, f32),
+       getSharedType({kWarps}, f32), getSharedType({kWarps}, f32)},
+      [&](KernelBuilder &b, const GPUBlock &block) {
+        AttentionBlock(b, block, op, splits).emit(scratch);
+      });
+  if (splits == 1)
+    return;
+  // One block, so that the launch can be merged with the next.
+  buildLaunch(b, op.getLoc(), {}, kBlockThreads, {},
+              [&](KernelBuilder &b, const GPUBlock &block) {
+                Lane at(b, block.thread);
+                b.forLoop(at.warp, getRows(b, op), kBlockThreads / kWarp,
+                          [&](Value row) {
+                            combineSplits(b, at.lane, scratch, splits, row, op);
+                          });
+              });
+  gpu::DeallocOp::create(b, Type(), ValueRange(), scratch);
 }
 
 void pquant::nvvm::emitAttention(OpBuilder &builder, Operation *op) {
   auto attention = cast<pqk::AttentionOp>(op);
   KernelBuilder b(op->getLoc(), builder);
-  Value query = attention.getQuery();
-  Value heads = b.mul(b.dim(query, 0), b.dim(query, 1));
-  int64_t depth = cast<MemRefType>(query.getType()).getDimSize(3);
-  Type f32 = b.getF32Type();
-  buildLaunch(builder, op->getLoc(), {b.dim(query, 2), heads}, kKeys,
-              {getSharedType({int64_t(llvm::alignTo(depth, kWarp))}, f32),
-               getSharedType({kKeys}, f32), getSharedType({kKeyWarps}, f32)},
-              [&](KernelBuilder &b, const GPUBlock &block) {
-                AttentionBlock(b, block, attention).emit();
-              });
+  auto query = cast<MemRefType>(attention.getQuery().getType());
+  int64_t heads = query.getDimSize(1), rows = query.getDimSize(2);
+  int64_t splits =
+      ShapedType::isDynamic(heads)
+          ? 1
+          : std::clamp<int64_t>(kBusyBlocks / heads, 1, kMostSplits);
+  if (splits == 1)
+    return emitSplits(builder, attention, 1);
+  int64_t batches = query.getDimSize(0);
+  int64_t few = ShapedType::isDynamic(rows) || ShapedType::isDynamic(batches)
+                    ? ShapedType::kDynamic
+                    : rows * batches;
+  Value dynamicFew =
+      b.mul(b.dim(attention.getQuery(), 0), b.dim(attention.getQuery(), 2));
+  emitByRows(
+      builder, op->getLoc(), few, dynamicFew, kSplitRows,
+      [&](OpBuilder &inner) { emitSplits(inner, attention, splits); },
+      [&](OpBuilder &inner) { emitSplits(inner, attention, 1); });
 }

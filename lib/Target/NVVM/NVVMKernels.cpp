@@ -38,6 +38,7 @@ static ArrayRef<Row> getRows() {
       {"pqk.binary_linear", "", nvvm::emitBinaryDot},
       {"pqk.int8_linear", nvvm::kByteMma, nvvm::emitInt8Mma},
       {"pqk.int8_linear", "", nvvm::emitInt8Dot},
+      {"pqk.expert_linear", nvvm::kByteMma, nvvm::emitExpertMma},
       {"pqk.expert_linear", "", nvvm::emitInt8Dot},
       {"pqk.float_linear", "", nvvm::emitFloatLinear},
       {"pqk.attention", nvvm::kFloatMma, nvvm::emitAttentionMma},

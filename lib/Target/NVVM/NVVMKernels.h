@@ -109,6 +109,8 @@ void emitBinaryMma(OpBuilder &builder, Operation *op);
 /// Four products at a time.
 void emitBinaryDot(OpBuilder &builder, Operation *op);
 void emitInt8Mma(OpBuilder &builder, Operation *op);
+/// `expert_linear`: many rows by expert.
+void emitExpertMma(OpBuilder &builder, Operation *op);
 /// `int8_linear` and `expert_linear`.
 void emitInt8Dot(OpBuilder &builder, Operation *op);
 void emitFloatLinear(OpBuilder &builder, Operation *op);

@@ -22,13 +22,26 @@ func.func @small(%x: memref<2x2048xf32>, %y: memref<2x2048xf32>) {
   return
 }
 
+// A thread has four points, whose loads come before all stores.
 // CHECK-LABEL: func.func @dynamic
-// CHECK:         %[[BLOCKS:.+]] = arith.ceildivui
-// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %[[BLOCKS]], {{.*}} threads({{.*}}) in (%{{.+}} = %c256
-// CHECK:           arith.cmpi ult
-// CHECK:           scf.if
+// CHECK:         %[[BLOCKS:.+]] = arith.divui %{{.+}}, %c1024
+// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %[[BLOCKS]], %{{.+}} = %c1, {{.*}} threads({{.*}}) in (%{{.+}} = %c256
+// CHECK-COUNT-4:   memref.load
+// CHECK-COUNT-4:   scf.if
 func.func @dynamic(%x: memref<?x64xf32>, %y: memref<?x64xf32>) {
   memref.copy %x, %y : memref<?x64xf32> to memref<?x64xf32>
+  return
+}
+
+// Points are divided by constants only: the outermost dimension is the grid's.
+// CHECK-LABEL: func.func @dynamic_batch
+// CHECK:         %[[BATCHES:.+]] = memref.dim %{{.+}}, %c0
+// CHECK:         gpu.launch blocks({{.*}}) in (%{{.+}} = %{{.+}}, %{{.+}} = %[[BATCHES]],
+// CHECK-COUNT-4:   arith.remui %{{.+}}, %c64
+// CHECK-NOT:       arith.remui
+// CHECK:           gpu.terminator
+func.func @dynamic_batch(%x: memref<?x?x64xf32>, %y: memref<?x?x64xf32>) {
+  memref.copy %x, %y : memref<?x?x64xf32> to memref<?x?x64xf32>
   return
 }
 

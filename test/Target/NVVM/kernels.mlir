@@ -110,13 +110,23 @@ func.func @others(%x: memref<?x100xf32>, %q: memref<?x128xi8>, %s: memref<?xf32>
   return
 }
 
-// A block of 512 threads for each of up to 16 rows; of more, tiles of 64, by 32 keys with rows of 48 and 36 words in
-// shared memory: two products of tf32, each in three parts.
+// Of up to 2 rows 16 blocks for each, whose results one block combines; of up to 16, a block for each; of more, tiles of
+// 64, by 32 keys with rows of 48 and 36 words in shared memory: two products of tf32, each in three parts.
 // CHECK-LABEL: func.func @attention
 // CHECK:         %[[FEW:.+]] = arith.cmpi ule, %{{.+}}, %c16
 // CHECK:         scf.if %[[FEW]] {
-// CHECK:           gpu.launch {{.*}} = %c512,
-// CHECK-NOT:       nvvm.mma.sync
+// CHECK:           %[[FEWER:.+]] = arith.cmpi ule, %{{.+}}, %c2
+// CHECK:           scf.if %[[FEWER]] {
+// CHECK:             %[[SCRATCH:.+]] = gpu.alloc (%{{.+}}) : memref<?x16x34xf32>
+// CHECK:             gpu.launch {{.*}} = %c256,
+// CHECK-COUNT-16:    gpu.shuffle xor
+// CHECK:             gpu.launch {{.*}} = %c1024,
+// CHECK-COUNT-16:    gpu.shuffle idx
+// CHECK:             gpu.dealloc %[[SCRATCH]]
+// CHECK:           } else {
+// CHECK-NOT:         gpu.alloc
+// CHECK:             gpu.launch {{.*}} = %c256,
+// CHECK-NOT:         nvvm.mma.sync
 // CHECK:         } else {
 // CHECK:           gpu.launch {{.*}} = %c128, {{.*}} memref<1536xf32, {{.*}} memref<1152xf32,
 // CHECK-COUNT-96:    nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<tf32>, {{.*}}k = 8>

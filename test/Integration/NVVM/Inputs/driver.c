@@ -9,17 +9,20 @@
      EMULATED_BYTES     memory that can be allocated; 4 GiB when unset
      EMULATED_COPIES    a file that gets the bytes of each copy to the host, a line each
      EMULATED_OVERLAP   kernels overlap: until all threads of a launch's first block have waited for the kernels before,
-                        they can touch nothing but the first allocation, the weights */
+                        they can touch nothing but the first allocation, the weights
+     EMULATED_NO_EVENTS there are no events to time kernels by */
 
 #define _GNU_SOURCE
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for an error */
 #include <dlfcn.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2 };
@@ -41,6 +44,7 @@ static uint64_t next_random(void) {
 
 static char *memory, *weights;
 static size_t used, weight_bytes, limit = (size_t)1 << 32;
+static uint64_t last_address; /* what was allocated last can be used again */
 static FILE *copies;
 
 static size_t round_up(size_t bytes) { return (bytes + PAGE - 1) / PAGE * PAGE; }
@@ -60,12 +64,16 @@ int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     *address = (uint64_t)weights;
     return SUCCESS;
   }
-  *address = (uint64_t)(memory + used);
+  *address = last_address = (uint64_t)(memory + used);
   memset(memory + used, 0xc5, size); /* what nobody wrote is seen */
   used += size;
   return SUCCESS;
 }
-int cuMemFree_v2(uint64_t address) { return SUCCESS; }
+int cuMemFree_v2(uint64_t address) {
+  if (address == last_address)
+    used = address - (uint64_t)memory;
+  return SUCCESS;
+}
 int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
   *total = limit;
   *free_bytes = limit - used - weight_bytes;
@@ -178,15 +186,40 @@ float nvvm_shfl_sync_bfly_f32(uint32_t mask, float value, uint32_t lanes, uint32
   return value;
 }
 
+float nvvm_shfl_sync_idx_f32(uint32_t mask, float value, uint32_t lane, uint32_t clamp) {
+  memcpy(&threads[current].exchanged[0], &value, 4);
+  meet_warp();
+  memcpy(&value, &threads[current / WARP * WARP + lane].exchanged[0], 4);
+  meet_warp();
+  return value;
+}
+
+float nvvm_ex2_approx_ftz_f32(float x) { return exp2f(x); }
+
 int nvvm_idp4a_s_s(int a, int b, int sum) {
   for (int i = 0; i < 4; ++i)
     sum += (int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
   return sum;
 }
 
-/* m16n8k256 of bits (and, popcount) or m16n8k32 of bytes: both have 16 x 8 words of A, 8 x 8 of B. PTX ISA, "Matrix
-   Fragments for mma.m16n8k32" and "mma.m16n8k256": words 0 to 3 are A, 4 and 5 B, 6 to 9 the sums and results. */
-void nvvm_mma(uint32_t *fragment, int is_bits) {
+static float tf32(uint32_t word) {
+  float value;
+  word &= 0xffffe000;
+  memcpy(&value, &word, 4);
+  return value;
+}
+static uint32_t add_tf32(uint32_t a, uint32_t b, uint32_t sum) {
+  float value;
+  memcpy(&value, &sum, 4);
+  value += tf32(a) * tf32(b);
+  memcpy(&sum, &value, 4);
+  return sum;
+}
+
+/* m16n8k256 of bits (and, popcount), m16n8k32 of bytes or m16n8k8 of tf32: all have 16 x 8 words of A, 8 x 8 of B. PTX ISA,
+   "Matrix Fragments for mma.m16n8k32" and so on: words 0 to 3 are A, 4 and 5 B, 6 to 9 the sums and results. */
+enum { BITS, BYTES, FLOATS };
+void nvvm_mma(uint32_t *fragment, int kind) {
   int warp = current / WARP * WARP, lane = current % WARP;
   memcpy(threads[current].exchanged, fragment, sizeof threads[current].exchanged);
   meet_warp();
@@ -196,12 +229,28 @@ void nvvm_mma(uint32_t *fragment, int is_bits) {
     for (int word = 0; word < 8; ++word) {
       uint32_t a = threads[warp + row % 8 * 4 + word % 4].exchanged[row / 8 + word / 4 * 2];
       uint32_t b = threads[warp + column * 4 + word % 4].exchanged[4 + word / 4];
-      sum = is_bits ? sum + __builtin_popcount(a & b) : (uint32_t)nvvm_idp4a_s_s(a, b, sum);
+      if (kind == BITS)
+        sum += __builtin_popcount(a & b);
+      else
+        sum = kind == BYTES ? (uint32_t)nvvm_idp4a_s_s(a, b, sum) : add_tf32(a, b, sum);
     }
     fragment[6 + i] = sum;
   }
   meet_warp();
 }
+
+/* The runtime's own kernels (lib/Runtime/DeviceMeter.cpp), which come as PTX: eight loads of 16 bytes for each thread, and
+   waiting. */
+
+static char own_code;
+static void read_memory(void *arguments) {
+  const char *place = (const char *)*(uint64_t *)arguments + block_x * 32768l + current * 16;
+  if (place + 7 * 4096 + 16 > memory + used)
+    fail("a kernel reads behind the end of the memory");
+  for (int i = 0; i < 8; ++i)
+    (void)*(const volatile uint64_t *)(place + i * 4096);
+}
+static void wait_for_cycles(void *arguments) {}
 
 /* Launches. */
 
@@ -348,10 +397,17 @@ int cuDeviceGetName(char *name, int length, int device) {
   snprintf(name, length, "emulated GPU");
   return SUCCESS;
 }
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  if (attribute != 75 && attribute != 76) /* the chip */
+    return INVALID_VALUE;
+  return *value = attribute == 75 ? 9 : 0, SUCCESS;
+}
 int cuDevicePrimaryCtxRetain(void **context, int device) { return *context = memory, SUCCESS; }
 int cuDevicePrimaryCtxRelease_v2(int device) { return SUCCESS; }
 int cuCtxSetCurrent(void *context) { return SUCCESS; }
 int cuModuleLoadDataEx(void **module, const void *image, unsigned count, int *options, void **values) {
+  if (strstr(image, ".entry pquant_read("))
+    return *module = &own_code, SUCCESS;
   dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL); /* for the kernels' calls */
   *module = dlopen(getenv("EMULATED_KERNELS"), RTLD_NOW);
   if (!*module)
@@ -360,6 +416,8 @@ int cuModuleLoadDataEx(void **module, const void *image, unsigned count, int *op
 }
 int cuModuleUnload(void *module) { return SUCCESS; }
 int cuModuleGetFunction(void **function, void *module, const char *name) {
+  if (module == &own_code)
+    return *function = strcmp(name, "pquant_read") ? wait_for_cycles : read_memory, SUCCESS;
   char symbol[512];
   snprintf(symbol, sizeof symbol, "call_%s", name);
   *function = dlsym(module, symbol);
@@ -368,3 +426,19 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
 int cuStreamCreate(void **stream, unsigned flags) { return *stream = memory, SUCCESS; }
 int cuStreamDestroy_v2(void *stream) { return SUCCESS; }
 int cuStreamSynchronize(void *stream) { return SUCCESS; }
+
+/* Events: all work is done when it is launched. */
+
+int cuEventCreate(void **event, unsigned flags) {
+  *event = calloc(1, sizeof(struct timespec));
+  return getenv("EMULATED_NO_EVENTS") ? INVALID_VALUE : SUCCESS;
+}
+int cuEventDestroy_v2(void *event) { return free(event), SUCCESS; }
+int cuEventRecord(void *event, void *stream) { return clock_gettime(CLOCK_MONOTONIC, event), SUCCESS; }
+int cuEventElapsedTime(float *milliseconds, void *from, void *to) {
+  const struct timespec *a = from, *b = to;
+  if (!a->tv_sec || !b->tv_sec)
+    return INVALID_VALUE;
+  *milliseconds = (b->tv_sec - a->tv_sec) * 1e3 + (b->tv_nsec - a->tv_nsec) * 1e-6;
+  return SUCCESS;
+}

@@ -13,7 +13,9 @@ import sys
 DECLARATIONS = """
 declare void @nvvm_wait()
 declare float @nvvm_shfl_sync_bfly_f32(i32, float, i32, i32)
+declare float @nvvm_shfl_sync_idx_f32(i32, float, i32, i32)
 declare i32 @nvvm_shfl_sync_bfly_i32(i32, i32, i32, i32)
+declare float @nvvm_ex2_approx_ftz_f32(float)
 declare i32 @nvvm_idp4a_s_s(i32, i32, i32)
 declare i32 @nvvm_read_ptx_sreg_tid_x()
 declare i32 @nvvm_read_ptx_sreg_ctaid_x()
@@ -36,20 +38,22 @@ def take_kernels(path):
     return "module {\n" + "".join(lines) + "}\n"
 
 
-def define_mma(name, is_bits):
+def define_mma(name, kind, result="i32"):
     """A matrix instruction: ten words in memory for C, whose last four are the result."""
+    types = ["i32"] * 6 + [result] * 4
     words = "".join(
-        f"  %p{i} = getelementptr i32, ptr %m, i32 {i}\n  store i32 %a{i}, ptr %p{i}\n" for i in range(10)
+        f"  %p{i} = getelementptr i32, ptr %m, i32 {i}\n  store {types[i]} %a{i}, ptr %p{i}\n" for i in range(10)
     )
+    struct = "{" + ", ".join([result] * 4) + "}"
     results = "".join(
-        f"  %v{i} = load i32, ptr %p{6 + i}\n"
-        f"  %r{i} = insertvalue {{i32, i32, i32, i32}} {f'%r{i - 1}' if i else 'undef'}, i32 %v{i}, {i}\n"
+        f"  %v{i} = load {result}, ptr %p{6 + i}\n"
+        f"  %r{i} = insertvalue {struct} {f'%r{i - 1}' if i else 'undef'}, {result} %v{i}, {i}\n"
         for i in range(4)
     )
-    arguments = ", ".join(f"i32 %a{i}" for i in range(10))
+    arguments = ", ".join(f"{types[i]} %a{i}" for i in range(10))
     return (
-        f"define internal {{i32, i32, i32, i32}} @{name}({arguments}) {{\n  %m = alloca [10 x i32]\n{words}"
-        f"  call void @nvvm_mma(ptr %m, i32 {is_bits})\n{results}  ret {{i32, i32, i32, i32}} %r3\n}}\n"
+        f"define internal {struct} @{name}({arguments}) {{\n  %m = alloca [10 x i32]\n{words}"
+        f"  call void @nvvm_mma(ptr %m, i32 {kind})\n{results}  ret {struct} %r3\n}}\n"
     )
 
 
@@ -70,8 +74,9 @@ def translate(text):
     text = text.replace(assembly.format("wait"), "call void @nvvm_wait()")
     text = re.sub(r"^declare.*@llvm\.nvvm\..*\n", "", text, flags=re.M)
     text = re.sub(r"@llvm\.(nvvm\.[\w.]+)", lambda m: "@" + m.group(1).replace(".", "_"), text)
-    text += DECLARATIONS + define_mma("nvvm_mma_and_popc_m16n8k256_row_col_b1", 1)
-    text += define_mma("nvvm_mma_m16n8k32_row_col_s8", 0)
+    text += DECLARATIONS + define_mma("nvvm_mma_and_popc_m16n8k256_row_col_b1", 0)
+    text += define_mma("nvvm_mma_m16n8k32_row_col_s8", 1)
+    text += define_mma("nvvm_mma_m16n8k8_row_col_tf32", 2, "float")
     for name, arguments in re.findall(r"^define void @(\w+)\(([^)]*)\)", text, flags=re.M):
         text += define_call(name, [a.split()[0] for a in arguments.split(",") if a.strip()])
     return text
