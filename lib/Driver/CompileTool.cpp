@@ -100,6 +100,10 @@ struct Flags {
       cl::desc("Quantise the LM head (float linears that make the outputs): "
                "none (default), int8 or bf16; the weights' error is reported"),
       cl::init("none"), cl::cat(category)};
+  cl::opt<bool> batch{
+      "batch",
+      cl::desc("Make code that continues several sequences at once as well"),
+      cl::cat(category)};
   cl::opt<std::string> cache{
       "cache",
       cl::desc("What keys and values are kept in: f32 (default), f16 (rounded "
@@ -267,6 +271,7 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
   options.snapWeights = flags.snapWeights;
   options.requireQuantized = flags.requireQuantized;
   options.cache = flags.cache;
+  options.batch = flags.batch;
   options.quantizeHead = flags.quantizeHead;
   options.target = flags.target;
   options.onlyLevel = flags.targetCpu;
@@ -308,6 +313,8 @@ static FailureOr<CompilerOptions> readFlags(const Flags &flags, int argc,
     options.commandLine += " --target-features=" + options.features;
   if (options.cache != "f32")
     options.commandLine += " --cache=" + options.cache;
+  if (options.batch)
+    options.commandLine += " --batch";
   if (options.quantizeHead != "none")
     options.commandLine += " --quantize-head=" + options.quantizeHead;
   return options;

@@ -187,6 +187,7 @@ LogicalResult Compilation::runPhase(Phase phase) {
   PackingOptions packing;
   packing.quantizeHead = options.quantizeHead;
   packing.cache = options.cache;
+  packing.batch = options.batch;
   switch (phase) {
   case Phase::Raised:
     buildRaisingPipeline(pm, raising);

@@ -16,6 +16,7 @@
 #include "TextAssets.h"
 
 #include "pquant/Runtime/ModelDescriptor.h"
+#include "pquant/Target/NVVM.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Module.h"
 #include <map>
@@ -271,8 +272,23 @@ static Constant *buildWeights(ConstantBuilder &b, const WeightLocation &weights,
   return global;
 }
 
+/// The thunk of the function that ranks logits; null when there is none.
+static Constant *buildRankLogits(ConstantBuilder &b, TargetAttr target,
+                                 uint64_t weightBytes) {
+  ArrayRef<LevelAttr> run = target.getRuns().front();
+  EntryInterface entry;
+  entry.name = nvvm::kRankLogitsName.str();
+  entry.inputs.resize(1);
+  entry.states.resize(2);
+  if (!b.module.getFunction("_mlir_ciface_" + entry.name + "_" +
+                            run.front().getName().str()))
+    return b.null();
+  return buildThunk(b, entry, run, /*index=*/0, weightBytes);
+}
+
 /// Null for a model without a GPU.
-static Constant *buildGPU(ConstantBuilder &b, const GPUCode &code) {
+static Constant *buildGPU(ConstantBuilder &b, const GPUCode &code,
+                          TargetAttr target, uint64_t weightBytes) {
   if (code.isEmpty())
     return b.null();
   SmallVector<Constant *> names;
@@ -283,7 +299,8 @@ static Constant *buildGPU(ConstantBuilder &b, const GPUCode &code) {
   return b.address(b.structure(
       {b.text(code.chip), b.text(code.ptx), b.optionalText(code.image),
        b.i64(code.image.size()), b.array(names), b.i32(names.size()),
-       b.i32(code.canOverlap), llvm::cast<Constant>(driver.getCallee())}));
+       b.i32(code.canOverlap), llvm::cast<Constant>(driver.getCallee()),
+       buildRankLogits(b, target, weightBytes)}));
 }
 
 void pquant::emitModelDescriptor(llvm::Module &module,
@@ -325,7 +342,7 @@ void pquant::emitModelDescriptor(llvm::Module &module,
                              b.optionalText(text.tokenizer),
                              b.i64(text.tokenizer.size()),
                              b.optionalText(text.chatTemplate),
-                             buildGPU(b, gpu)}));
+                             buildGPU(b, gpu, target, weights.bytes)}));
 
   auto *getter = llvm::Function::Create(
       llvm::FunctionType::get(b.pointerType(), false),

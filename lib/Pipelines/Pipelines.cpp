@@ -82,6 +82,7 @@ void pquant::buildPackingPipeline(OpPassManager &pm,
   entryPoints.cache = options.cache == "int8"  ? CacheType::I8
                       : options.cache == "f16" ? CacheType::F16
                                                : CacheType::F32;
+  entryPoints.batch = options.batch;
   pm.addPass(createCreateEntryPointsPass(entryPoints));
   if (options.quantizeHead != "none")
     pm.addPass(createQuantizeHeadPass({options.quantizeHead}));
@@ -158,6 +159,7 @@ void pquant::buildGPUKernelsPipeline(OpPassManager &pm) {
   pm.addPass(createLinalgToGPUPass());
   pm.addPass(createInsertProbesPass());
   pm.addPass(createNVVMKernelsPass());
+  pm.addPass(createNVVMRankLogitsPass());
   addCleanup(pm);
   pm.addPass(createMergeLaunchesPass());
   pm.addPass(createNVVMOverlapLaunchesPass());

@@ -163,7 +163,7 @@ private:
   bool prepare();
   bool runPrompt(int64_t tokens);
   bool runContext(int64_t context);
-  bool open(int64_t capacity);
+  bool open(int64_t capacity, int64_t sequences = 1);
   bool fill(int64_t context);
   bool measure(bool generates, int64_t tokens, int64_t context);
   bool warmUp(const BenchTest &test);
@@ -184,7 +184,7 @@ private:
   BenchResults &results;
   Text &error;
   PQuantSession *session = nullptr;
-  int64_t *tokens = nullptr; ///< enough for every session
+  int64_t *tokens = nullptr; ///< enough for every session's sequences
 };
 } // namespace
 
@@ -199,7 +199,10 @@ bool Bench::step(const int64_t *first, int64_t count, Profile *profile) {
   if (pquant_session_run(session, first, count, &logits) != PQUANT_OK)
     return fail(pquant_last_error());
   if (profile)
-    profile->addRun(count > 1 ? "prefill" : "decode", begin, nanoseconds());
+    profile->addRun(count > 1                               ? "prefill"
+                    : pquant_session_sequences(session) > 1 ? "decode_batch"
+                                                            : "decode",
+                    begin, nanoseconds());
   return true;
 }
 
@@ -243,8 +246,11 @@ bool Bench::takeProfile(BenchTest &test) {
                         test.generates ? "tg" : "pp", (long long)test.tokens,
                         (long long)test.context);
   if (!model->device)
-    snprintf(name + length, sizeof name - size_t(length), ", %d threads",
-             test.threads);
+    length += snprintf(name + length, sizeof name - size_t(length),
+                       ", %d threads", test.threads);
+  if (test.batch > 1)
+    snprintf(name + length, sizeof name - size_t(length), ", batch %d",
+             test.batch);
   Profile &profile = results.profile;
   profile.beginSection(name);
   profile.attach(model);
@@ -282,7 +288,7 @@ bool Bench::takeSamples(const BenchTest &test, const Roofs &roofs,
     if (!roofs.readRate(test.threads, nextRoof))
       return fail(pquant_last_error());
     double nextPeak = roofs.int8Rate(test.threads);
-    samples.rates[i] = double(test.tokens) / seconds;
+    samples.rates[i] = double(test.tokens * test.batch) / seconds;
     samples.seconds[i] = seconds / units;
     samples.roofs[i] = (roof + nextRoof) / 2;
     samples.ratios[i] = test.readBytes() * units / seconds / samples.roofs[i];
@@ -372,6 +378,7 @@ bool Bench::measure(bool generates, int64_t count, int64_t context) {
     test.tokens = count;
     test.context = context;
     test.threads = int(options.threads.values[t]);
+    test.batch = int(pquant_session_sequences(session));
     test.sessionBytes = pquant_session_bytes(session);
     if (pquant_set_threads(model, test.threads) != PQUANT_OK)
       return fail(pquant_last_error());
@@ -392,10 +399,10 @@ bool Bench::measure(bool generates, int64_t count, int64_t context) {
 // All tests
 //===----------------------------------------------------------------------===//
 
-bool Bench::open(int64_t capacity) {
+bool Bench::open(int64_t capacity, int64_t sequences) {
   pquant_free_session(session);
   session = nullptr;
-  if (pquant_create_session(model, capacity, &session) != PQUANT_OK)
+  if (pquant_create_batch(model, sequences, capacity, &session) != PQUANT_OK)
     return fail(pquant_last_error());
   return true;
 }
@@ -421,7 +428,7 @@ static int64_t largest(const NumberList &list) {
 }
 
 bool Bench::runContext(int64_t context) {
-  if (!open(context + largest(options.generated)))
+  if (!open(context + largest(options.generated), options.batch))
     return false;
   pquant_set_threads(model, int32_t(largest(options.threads)));
   if (!fill(context))
@@ -434,8 +441,9 @@ bool Bench::runContext(int64_t context) {
 
 /// Room for tokens and results; the time of the first token.
 bool Bench::prepare() {
-  int64_t length = largest(options.contexts) + largest(options.generated) +
-                   largest(options.prompts) + 1;
+  int64_t length = (largest(options.contexts) + largest(options.generated) +
+                    largest(options.prompts) + 1) *
+                   options.batch;
   int tests = (options.prompts.count +
                options.generated.count * options.contexts.count) *
               options.threads.count;

@@ -39,6 +39,7 @@ struct BenchOptions {
   const char *json = nullptr;
   const char *profile = nullptr;
   NumberList prompts, generated, contexts, threads;
+  int batch = 1; ///< sequences that generate together
   int repetitions = 5;
   bool operations = false; ///< print where the time goes
 };
@@ -49,11 +50,12 @@ struct BenchTest {
   int64_t tokens;  ///< of the prompt, or generated
   int64_t context; ///< tokens before the first
   int threads;     ///< of the host
+  int batch;       ///< sequences; each generates `tokens`
 
-  Spread tokensPerSecond;
-  double seconds;                 ///< median of a token's or a prompt's
-  double weightBytes, cacheBytes; ///< that a token (a prompt) must read
-  double int8Ops;                 ///< of a token (a prompt)
+  Spread tokensPerSecond;         ///< of all sequences
+  double seconds;                 ///< median of a step's or a prompt's
+  double weightBytes, cacheBytes; ///< that a step (a prompt) must read
+  double int8Ops;                 ///< of a step (a prompt)
   Spread readRoof;                ///< bytes a second
   double ofReadRoof;              ///< median of the repetitions' ratios
   double int8Peak;                ///< operations a second; 0: not known

@@ -22,6 +22,7 @@ static const char flagsHelp[] =
     "  -p N,...           lengths of prompts (default 128; 0: none)\n"
     "  -n N,...           tokens to generate (default 32; 0: none)\n"
     "  --context N,...    tokens before the generated ones (default 128)\n"
+    "  --batch N          generate for 1 to 8 sequences at once (default 1)\n"
     "  --threads N,...    threads (default: OMP_NUM_THREADS, else all CPUs)\n"
     "  --device NAME      cuda or cuda:<number>, for a model for a GPU\n"
     "  --repetitions N    repetitions of each test (default 5)\n"
@@ -35,6 +36,7 @@ static const char flagsHelp[] =
 
 enum Flag : int {
   ContextFlag = 256,
+  BatchFlag,
   ThreadsFlag,
   DeviceFlag,
   RepetitionsFlag,
@@ -47,6 +49,7 @@ enum Flag : int {
 
 static const option longOptions[] = {
     {"context", required_argument, nullptr, ContextFlag},
+    {"batch", required_argument, nullptr, BatchFlag},
     {"threads", required_argument, nullptr, ThreadsFlag},
     {"device", required_argument, nullptr, DeviceFlag},
     {"repetitions", required_argument, nullptr, RepetitionsFlag},
@@ -112,6 +115,11 @@ static bool applyFlag(int flag, BenchOptions &options) {
     return parseList(options, "-n", 0, longest, false, options.generated);
   case ContextFlag:
     return parseList(options, "--context", 0, longest, true, options.contexts);
+  case BatchFlag:
+    if (!parseNumber(options, "--batch", optarg, 1, 8, value))
+      return false;
+    options.batch = int(value);
+    return true;
   case ThreadsFlag:
     return parseList(options, "--threads", 1, 4096, false, options.threads);
   case RepetitionsFlag:

@@ -29,8 +29,10 @@ static void printPart(double part) {
 
 static void printTest(const BenchTest &test, bool onGPU) {
   char name[32], rate[96];
-  snprintf(name, sizeof name, "%s%" PRId64, test.generates ? "tg" : "pp",
-           test.tokens);
+  int length = snprintf(name, sizeof name, "%s%" PRId64,
+                        test.generates ? "tg" : "pp", test.tokens);
+  if (test.batch > 1)
+    snprintf(name + length, sizeof name - size_t(length), "x%d", test.batch);
   const Spread &speed = test.tokensPerSecond;
   snprintf(rate, sizeof rate, "%.2f (%.2f..%.2f)", speed.median, speed.least,
            speed.most);
@@ -88,9 +90,9 @@ static void writeSpread(OutputText &out, const char *name,
 
 static void writeTest(OutputText &out, const BenchTest &test) {
   out.print("{\"test\":\"%s\",\"tokens\":%" PRId64 ",\"context\":%" PRId64
-            ",\"threads\":%d,\n",
+            ",\"threads\":%d,\"batch\":%d,\n",
             test.generates ? "tg" : "pp", test.tokens, test.context,
-            test.threads);
+            test.threads, test.batch);
   writeSpread(out, "tokens_per_second", test.tokensPerSecond);
   writeSpread(out, "read_roof_bytes_per_second", test.readRoof);
   const struct {

@@ -352,24 +352,95 @@ static bool createCall(const PQuantModel &model, const PQuantEntry &entry,
   return true;
 }
 
-static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
-                            Call &call, PQuantResults &results) {
-  Run run(model.pool, model.enter, model.threads, model.sink, model.device);
-  PQuantStatus status = execute(
+static PQuantStatus callFunction(Run &run, Call &call) {
+  return execute(
       run,
       [](void *context) {
         Call &call = *static_cast<Call *>(context);
         call.function(call.weights, call.args, call.args + call.numArgs);
       },
       &call);
+}
+
+/// Launches the ranking of logits on the GPU behind what computes them, and
+/// copies it.
+static PQuantStatus rankLogits(Run &run, const PQuantModel &model,
+                               const PQuantMemRef &logits,
+                               RankedLogits &ranked) {
+  PQuantEntryFn function = model.descriptor->gpu->rankLogits;
+  if (!function)
+    return PQUANT_OK;
+  void *memory = run.device->allocate(sizeof ranked.ranking);
+  if (!memory)
+    return PQUANT_OUT_OF_MEMORY;
+  PQuantTensor wanted = {}, found = {};
+  wanted.data = &ranked.wanted;
+  found.data = memory;
+  found.rank = 2;
+  found.sizes[0] = 1;
+  found.sizes[1] = layout::kRankingWords;
+  PQuantMemRef memrefs[3] = {{}, logits, {}};
+  describe(wanted, memrefs[0]);
+  describe(found, memrefs[2]);
+  PQuantMemRef *args[] = {&memrefs[0], &memrefs[1], &memrefs[2]};
+  Call call = {function, run.device->weights(), memrefs, args, nullptr, 3};
+  PQuantStatus status = callFunction(run, call);
+  if (status == PQUANT_OK)
+    status = run.device->copy(&ranked.ranking, memory, sizeof ranked.ranking);
+  ranked.areThere = status == PQUANT_OK &&
+                    ranked.ranking.count >= ranked.wanted &&
+                    ranked.ranking.count <= layout::kRankedRoom;
+  return status;
+}
+
+/// Brings the outputs of a step from the GPU into memory of the run.
+static PQuantStatus fetchOutputs(Run &run, const PQuantEntry &entry,
+                                 PQuantMemRef *outputs) {
+  for (int32_t i = 0; i < entry.numOutputs; ++i) {
+    const PQuantTensorSpec &spec = entry.outputs[i];
+    int64_t size = pquant_dtype_size(spec.dtype);
+    int64_t count = elementCount(outputs[i].extents, spec.rank, size);
+    Block *block = count < 0
+                       ? nullptr
+                       : run.pool->allocate(uint64_t(count * size), run.live);
+    if (!block)
+      return setError(PQUANT_OUT_OF_MEMORY,
+                      "out of memory: could not allocate output '%s'",
+                      spec.name);
+    char *from = static_cast<char *>(outputs[i].aligned);
+    PQuantStatus status = run.device->copy(
+        block->data(), from + outputs[i].offset * size, uint64_t(count * size));
+    if (status != PQUANT_OK)
+      return status;
+    outputs[i].allocated = outputs[i].aligned = block->data();
+    outputs[i].offset = 0;
+  }
+  return PQUANT_OK;
+}
+
+static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
+                            Call &call, RankedLogits *ranked,
+                            PQuantResults &results) {
+  Run run(model.pool, model.enter, model.threads, model.sink, model.device);
+  PQuantMemRef *outputs = call.memrefs + call.numArgs;
+  PQuantStatus status = callFunction(run, call);
+  bool areOnGPU = model.device && entry.numStates;
+  if (ranked)
+    ranked->areThere = false;
+  if (areOnGPU && ranked && ranked->wanted && status == PQUANT_OK)
+    status = rankLogits(run, model, outputs[0], *ranked);
+  bool hasResults = !ranked || !ranked->areThere;
+  if (areOnGPU && hasResults && status == PQUANT_OK)
+    status = fetchOutputs(run, entry, outputs);
   if (model.device) {
     PQuantStatus ended = model.device->endRun();
     if (status == PQUANT_OK)
       status = ended;
   }
-  for (int32_t i = 0; status == PQUANT_OK && i < entry.numOutputs; ++i)
-    status = keepOutput(run, entry.outputs[i], call.memrefs[call.numArgs + i],
-                        results, results.tensors[i]);
+  int32_t count = hasResults ? entry.numOutputs : 0;
+  for (int32_t i = 0; status == PQUANT_OK && i < count; ++i)
+    status = keepOutput(run, entry.outputs[i], outputs[i], results,
+                        results.tensors[i]);
   model.pool->recycleAll(run.live);
   model.pool->endRun();
   return status;
@@ -377,7 +448,7 @@ static PQuantStatus runCall(PQuantModel &model, const PQuantEntry &entry,
 
 PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
                               const PQuantTensor *inputs, int32_t numInputs,
-                              const PQuantMemRef *states,
+                              const PQuantMemRef *states, RankedLogits *ranked,
                               PQuantResults **results) {
   *results = nullptr;
   PQuantStatus loaded = pquant_load_weights(&model, nullptr);
@@ -400,7 +471,7 @@ PQuantStatus pquant::runEntry(PQuantModel &model, const PQuantEntry &entry,
       describe(inputs[call.order[i]], call.memrefs[i]);
     for (int32_t i = 0; i < entry.numStates; ++i)
       call.memrefs[entry.numInputs + i] = states[i];
-    status = runCall(model, entry, call, *created);
+    status = runCall(model, entry, call, ranked, *created);
   }
   free(call.memrefs);
   if (status == PQUANT_OK)
@@ -424,5 +495,6 @@ PQuantStatus pquant_run(PQuantModel *model, int32_t index,
                     "entry point '%s' continues a sequence: it is run by a "
                     "session (pquant_create_session)",
                     entry->name);
-  return runEntry(*model, *entry, inputs, numInputs, nullptr, results);
+  return runEntry(*model, *entry, inputs, numInputs, /*states=*/nullptr,
+                  /*ranked=*/nullptr, results);
 }

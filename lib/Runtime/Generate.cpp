@@ -157,8 +157,8 @@ void Writer::printSpeed() const {
 // Write
 //===----------------------------------------------------------------------===//
 
-int Writer::prefill(const Buffer<int64_t> &prompt,
-                    const PQuantTensor *&logits) {
+/// Reads the prompt and draws the token that follows.
+int Writer::prefill(const Buffer<int64_t> &prompt, int64_t &token) {
   double begin = clockSeconds();
   Buffer<int64_t> all;
   if (pending >= 0)
@@ -168,17 +168,13 @@ int Writer::prefill(const Buffer<int64_t> &prompt,
     return fail("out of memory");
   if (pquant_sampler_accept(sampler, prompt.data, int64_t(prompt.size)) !=
           PQUANT_OK ||
-      pquant_session_run(session, all.data, int64_t(all.size), &logits) !=
-          PQUANT_OK)
+      pquant_session_sample(session, all.data, int64_t(all.size), sampler,
+                            &token) != PQUANT_OK)
     return failed();
   pending = -1;
   outcome.promptSeconds = clockSeconds() - begin;
   outcome.promptTokens = int64_t(all.size);
   return 0;
-}
-
-int Writer::draw(const PQuantTensor *logits, int64_t &token) {
-  return pquant_sample(sampler, logits, &token) == PQUANT_OK ? 0 : failed();
 }
 
 int Writer::write(const Buffer<int64_t> &prompt, bool echoes, int64_t stop) {
@@ -187,19 +183,16 @@ int Writer::write(const Buffer<int64_t> &prompt, bool echoes, int64_t stop) {
   tokens.clear();
   stops.start();
   isFirst = true;
-  const PQuantTensor *logits;
-  if (int code = prefill(prompt, logits))
+  int64_t token;
+  if (int code = prefill(prompt, token))
     return code;
-  for (int64_t token : prompt)
+  for (int64_t given : prompt)
     if (echoes && !options.tokens)
-      print(token, /*isNew=*/false);
+      print(given, /*isNew=*/false);
 
   int64_t end = tokenizer ? pquant_end_token(tokenizer) : -1;
   double begin = clockSeconds();
   while (true) {
-    int64_t token;
-    if (int code = draw(logits, token))
-      return code;
     if (token == end || token == stop) {
       outcome.stop = "end";
       break;
@@ -218,7 +211,7 @@ int Writer::write(const Buffer<int64_t> &prompt, bool echoes, int64_t stop) {
       outcome.stop = "context";
       break;
     }
-    if (pquant_session_run(session, &token, 1, &logits) != PQUANT_OK)
+    if (pquant_session_sample(session, &token, 1, sampler, &token) != PQUANT_OK)
       return failed();
     pending = -1;
     ++outcome.decoded;

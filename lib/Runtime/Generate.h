@@ -57,8 +57,7 @@ public:
   const PQuantTokenizer *getTokenizer() const { return tokenizer; }
 
 private:
-  int prefill(const text::Buffer<int64_t> &prompt, const PQuantTensor *&logits);
-  int draw(const PQuantTensor *logits, int64_t &token);
+  int prefill(const text::Buffer<int64_t> &prompt, int64_t &token);
   void print(int64_t token, bool isNew);
   void printJSON();
   void printText(std::string_view text);

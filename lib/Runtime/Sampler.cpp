@@ -12,9 +12,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Sampler.h"
 #include "Error.h"
+#include "Weigh.h"
 
-#include "pquant/Runtime/Generate.h"
 #include "pquant/Text/Buffer.h"
 
 #include <cinttypes>
@@ -25,22 +26,22 @@ using namespace pquant;
 using text::Buffer;
 
 namespace {
-/// A token that may be drawn.
+/// A place that may be drawn.
 struct Choice {
   uint64_t weight;
-  int64_t token;
+  size_t place;
   bool comesBefore(const Choice &other) const {
     return weight > other.weight ||
-           (weight == other.weight && token < other.token);
+           (weight == other.weight && place < other.place);
   }
 };
 
-/// A token among the greatest logits.
+/// A place among the greatest logits.
 struct Ranked {
   float logit;
-  int64_t token;
+  size_t place;
   bool comesBefore(const Ranked &other) const {
-    return logit > other.logit || (logit == other.logit && token < other.token);
+    return logit > other.logit || (logit == other.logit && place < other.place);
   }
 };
 } // namespace
@@ -51,7 +52,10 @@ struct PQuantSampler {
   uint64_t draws;
   Buffer<int64_t> recent; ///< the last repeatWindow tokens, as a ring
   size_t oldest;
+  /// What the draw is from, smaller tokens first: a place is a token, or
+  /// `tokens` says which.
   Buffer<float> logits;
+  Buffer<int64_t> tokens;
   Buffer<uint64_t> weights;
   Buffer<Choice> choices;
   Buffer<Ranked> ranked; ///< a heap, the last of them first
@@ -106,6 +110,8 @@ PQuantStatus pquant_create_sampler(const PQuantSampling *sampling,
     sampler->sampling = *sampling;
     sampler->vocabulary = vocabulary;
     sampler->logits.assignZero(size);
+    sampler->tokens.assignZero(layout::kRankedRoom);
+    sampler->tokens.clear();
     sampler->weights.assignZero(size);
     sampler->choices.assignZero(size);
     sampler->ranked.assignZero(
@@ -113,9 +119,9 @@ PQuantStatus pquant_create_sampler(const PQuantSampling *sampling,
     sampler->recent.assignZero(size_t(sampling->repeatWindow));
     sampler->recent.clear();
   }
-  if (!sampler || sampler->logits.failed || sampler->weights.failed ||
-      sampler->choices.failed || sampler->ranked.failed ||
-      sampler->recent.failed) {
+  if (!sampler || sampler->logits.failed || sampler->tokens.failed ||
+      sampler->weights.failed || sampler->choices.failed ||
+      sampler->ranked.failed || sampler->recent.failed) {
     pquant_free_sampler(sampler);
     return setError(PQUANT_OUT_OF_MEMORY,
                     "out of memory: could not create a sampler");
@@ -163,26 +169,47 @@ PQuantStatus pquant_sampler_accept(PQuantSampler *sampler,
 // The steps
 //===----------------------------------------------------------------------===//
 
-/// Copies the logits and applies the penalty, once for each token.
-static void penalize(PQuantSampler &sampler, const float *logits) {
-  memcpy(sampler.logits.data, logits, sampler.logits.size * sizeof(float));
+/// The place of a token; that of none is their number.
+static size_t findPlace(const PQuantSampler &sampler, int64_t token) {
+  const Buffer<int64_t> &tokens = sampler.tokens;
+  if (!tokens.size)
+    return size_t(token);
+  size_t low = 0, high = tokens.size;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (tokens[middle] < token)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < tokens.size && tokens[low] == token ? low : tokens.size;
+}
+
+/// Copies the logits, one for each place, and applies the penalty, once for
+/// each token.
+static void penalize(PQuantSampler &sampler, const float *logits,
+                     size_t count) {
+  sampler.logits.clear();
+  sampler.logits.append(logits, count); // has room
   float penalty = sampler.sampling.repeatPenalty;
   if (penalty == 1.0f)
     return;
   for (int64_t token : sampler.recent) {
-    float logit = logits[token];
-    sampler.logits[size_t(token)] =
-        logit > 0 ? logit / penalty : logit * penalty;
+    size_t place = findPlace(sampler, token);
+    if (place == count)
+      continue;
+    float logit = logits[place];
+    sampler.logits[place] = logit > 0 ? logit / penalty : logit * penalty;
   }
 }
 
-/// Fills `ranked`, whose size is k, with the first k tokens by logit. The heap
+/// Fills `ranked`, whose size is k, with the first k places by logit. The heap
 /// has the last of them on top, which a better one replaces.
 static void rank(PQuantSampler &sampler) {
   Buffer<Ranked> &heap = sampler.ranked;
   size_t size = 0;
   for (size_t i = 0; i < sampler.logits.size; ++i) {
-    Ranked entry = {sampler.logits[i], int64_t(i)};
+    Ranked entry = {sampler.logits[i], i};
     if (size < heap.size) {
       size_t hole = size++;
       for (; hole && heap[(hole - 1) / 2].comesBefore(entry);
@@ -202,50 +229,6 @@ static void rank(PQuantSampler &sampler) {
   }
 }
 
-static double fromBits(uint64_t bits) {
-  double value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static uint64_t toBits(double value) {
-  uint64_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-/// 2^40 e^x for x <= 0, to the nearest integer. Without branches and
-/// conversions, so that loops of it are vectorised.
-static uint64_t weigh(double x) {
-  constexpr double least = -28.5; // e^x 2^40 < 1/2 from here on
-  double near = x > least ? x : least;
-  // near = k ln 2 + r with |r| <= ln 2 / 2; k is in the last bits of the sum.
-  constexpr double toInteger = 0x1.8p52;
-  double shifted = near * 0x1.71547652b82fep0 + toInteger;
-  double k = shifted - toInteger;
-  double r = (near - k * 0x1.62e42fee00000p-1) - k * 0x1.a39ef35793c76p-33;
-  constexpr double coefficients[] = {1.0 / 6227020800,
-                                     1.0 / 479001600,
-                                     1.0 / 39916800,
-                                     1.0 / 3628800,
-                                     1.0 / 362880,
-                                     1.0 / 40320,
-                                     1.0 / 5040,
-                                     1.0 / 720,
-                                     1.0 / 120,
-                                     1.0 / 24,
-                                     1.0 / 6,
-                                     1.0 / 2,
-                                     1.0,
-                                     1.0};
-  double sum = 0;
-  for (double coefficient : coefficients)
-    sum = sum * r + coefficient;
-  double weight = sum * fromBits((toBits(shifted) + 1023 + 40) << 52);
-  constexpr double one = 0x1p52; // its last bit is 1
-  return toBits(weight + one) - toBits(one);
-}
-
 /// Fills `weights` by the logits, or by those of `ranked`; returns their sum.
 static uint64_t weighAll(PQuantSampler &sampler, float greatest) {
   const double scale = 1 / sampler.sampling.temperature;
@@ -257,7 +240,7 @@ static uint64_t weighAll(PQuantSampler &sampler, float greatest) {
   if (sampler.ranked.size) {
     sampler.weights.assignZero(sampler.logits.size);
     for (const Ranked &entry : sampler.ranked)
-      sum += sampler.weights[size_t(entry.token)] = weight(entry.logit);
+      sum += sampler.weights[entry.place] = weight(entry.logit);
     return sum;
   }
   const float *logits = sampler.logits.data;
@@ -299,7 +282,7 @@ static size_t selectFirst(Buffer<Choice> &choices, uint64_t target) {
   return end;
 }
 
-/// Takes the weight of all but the most probable tokens; returns the new sum.
+/// Takes the weight of all but the most probable places; returns the new sum.
 static uint64_t cutTail(PQuantSampler &sampler, uint64_t sum) {
   auto target = uint64_t(double(sum) * sampler.sampling.topP);
   target = target ? target : 1;
@@ -311,12 +294,12 @@ static uint64_t cutTail(PQuantSampler &sampler, uint64_t sum) {
     uint64_t weight = sampler.weights[i];
     sampler.weights[i] = 0;
     if (weight > low)
-      choices.append({weight, int64_t(i)}); // has room
+      choices.append({weight, i}); // has room
   }
   size_t count = selectFirst(choices, target);
   sum = 0;
   for (size_t i = 0; i < count; ++i)
-    sum += sampler.weights[size_t(choices[i].token)] = choices[i].weight;
+    sum += sampler.weights[choices[i].place] = choices[i].weight;
   return sum;
 }
 
@@ -379,13 +362,10 @@ static int64_t findGreatest(const Buffer<float> &logits) {
   return token;
 }
 
-/// Computes the weights and their sum; where greedy, only the token.
-static PQuantStatus prepare(PQuantSampler &sampler, const PQuantTensor &logits,
-                            int64_t &greatest, uint64_t &sum) {
-  PQuantStatus status = checkLogits(sampler, logits);
-  if (status != PQUANT_OK)
-    return status;
-  penalize(sampler, static_cast<const float *>(logits.data));
+/// Computes the weights and their sum; where greedy, only the place.
+static PQuantStatus prepare(PQuantSampler &sampler, const float *logits,
+                            size_t count, int64_t &greatest, uint64_t &sum) {
+  penalize(sampler, logits, count);
   greatest = findGreatest(sampler.logits);
   if (greatest < 0)
     return setError(PQUANT_RUN_FAILED,
@@ -400,13 +380,25 @@ static PQuantStatus prepare(PQuantSampler &sampler, const PQuantTensor &logits,
   return PQUANT_OK;
 }
 
+/// The same by all logits.
+static PQuantStatus prepareAll(PQuantSampler &sampler,
+                               const PQuantTensor &logits, int64_t &greatest,
+                               uint64_t &sum) {
+  PQuantStatus status = checkLogits(sampler, logits);
+  if (status != PQUANT_OK)
+    return status;
+  sampler.tokens.clear();
+  return prepare(sampler, static_cast<const float *>(logits.data),
+                 size_t(sampler.vocabulary), greatest, sum);
+}
+
 PQuantStatus pquant_sampler_weights(PQuantSampler *sampler,
                                     const PQuantTensor *logits,
                                     const uint64_t **weights) {
   *weights = nullptr;
   int64_t greatest;
   uint64_t sum;
-  PQuantStatus status = prepare(*sampler, *logits, greatest, sum);
+  PQuantStatus status = prepareAll(*sampler, *logits, greatest, sum);
   if (status != PQUANT_OK)
     return status;
   if (sampler->sampling.temperature == 0) {
@@ -417,21 +409,68 @@ PQuantStatus pquant_sampler_weights(PQuantSampler *sampler,
   return PQUANT_OK;
 }
 
+/// Draws a place, unless greedy, and accepts its token.
+static int64_t draw(PQuantSampler &sampler, int64_t chosen, uint64_t sum) {
+  if (sampler.sampling.temperature != 0) {
+    uint64_t number = randomNumber(sampler.sampling.seed, sampler.draws++);
+    auto point = uint64_t((static_cast<unsigned __int128>(number) * sum) >> 64);
+    for (chosen = 0; point >= sampler.weights[size_t(chosen)]; ++chosen)
+      point -= sampler.weights[size_t(chosen)];
+  }
+  if (sampler.tokens.size)
+    chosen = sampler.tokens[size_t(chosen)];
+  accept(sampler, chosen);
+  return chosen;
+}
+
 PQuantStatus pquant_sample(PQuantSampler *sampler, const PQuantTensor *logits,
                            int64_t *token) {
   *token = -1;
-  int64_t chosen;
+  int64_t greatest;
   uint64_t sum;
-  PQuantStatus status = prepare(*sampler, *logits, chosen, sum);
-  if (status != PQUANT_OK)
-    return status;
-  if (sampler->sampling.temperature != 0) {
-    uint64_t number = randomNumber(sampler->sampling.seed, sampler->draws++);
-    auto point = uint64_t((static_cast<unsigned __int128>(number) * sum) >> 64);
-    for (chosen = 0; point >= sampler->weights[size_t(chosen)]; ++chosen)
-      point -= sampler->weights[size_t(chosen)];
+  PQuantStatus status = prepareAll(*sampler, *logits, greatest, sum);
+  if (status == PQUANT_OK)
+    *token = draw(*sampler, greatest, sum);
+  return status;
+}
+
+//===----------------------------------------------------------------------===//
+// By a ranking
+//===----------------------------------------------------------------------===//
+
+/// A penalty of 1 or more moves tokens back only: of the k + n largest logits,
+/// n of which it may move, k stay before all that are not among them. One below
+/// 1 may bring any token to the front.
+int64_t pquant::countDeciding(const PQuantSampler &sampler,
+                              int64_t vocabulary) {
+  const PQuantSampling &sampling = sampler.sampling;
+  int64_t count = sampling.temperature == 0 ? 1 : int64_t(sampler.ranked.size);
+  if (!count || sampling.repeatPenalty < 1 || vocabulary != sampler.vocabulary)
+    return 0;
+  if (sampling.repeatPenalty > 1)
+    count += int64_t(sampler.recent.size);
+  return count <= layout::kMostRanked && count <= vocabulary ? count : 0;
+}
+
+PQuantStatus pquant::sampleRanked(PQuantSampler &sampler,
+                                  layout::Ranking &ranking, int64_t *token) {
+  *token = -1;
+  auto count = size_t(ranking.count);
+  qsort(ranking.logits, count, sizeof *ranking.logits,
+        [](const void *a, const void *b) {
+          return static_cast<const layout::RankedLogit *>(a)->token -
+                 static_cast<const layout::RankedLogit *>(b)->token;
+        });
+  float logits[layout::kRankedRoom];
+  sampler.tokens.clear();
+  for (size_t i = 0; i < count; ++i) {
+    logits[i] = ranking.logits[i].logit;
+    sampler.tokens.append(ranking.logits[i].token); // has room
   }
-  accept(*sampler, chosen);
-  *token = chosen;
-  return PQUANT_OK;
+  int64_t greatest;
+  uint64_t sum;
+  PQuantStatus status = prepare(sampler, logits, count, greatest, sum);
+  if (status == PQUANT_OK)
+    *token = draw(sampler, greatest, sum);
+  return status;
 }

@@ -9,7 +9,8 @@
 // values and returns them with the new ones (MatchStep.h). Out: @main as it
 // was, and @prefill and @decode, which share its weights and hold the keys and
 // values in memory of a fixed capacity that they write in place
-// (docs/Runtime.md, sessions). Steps of a clone: its inputs become tokens and a
+// (docs/Runtime.md, sessions); on demand @decode_batch for several sequences of
+// equal length. Steps of a clone: its inputs become tokens and a
 // position, what follows from the position is checked, then caches take the
 // place of pasts.
 //
@@ -44,11 +45,15 @@ public:
       : function(function), cacheType(cacheType),
         builder(function.getContext()), loc(function.getLoc()) {}
 
-  /// `count` is the number of tokens of a call, or dynamic.
-  std::optional<Obstacle> build(int64_t count);
+  /// Of so many sequences, and so many tokens of each; dynamic for any number.
+  std::optional<Obstacle> build(int64_t batch, int64_t count);
 
 private:
   void addInputs(int64_t count);
+  Attribute nameSize(int64_t size, StringRef name) {
+    return ShapedType::isDynamic(size) ? Attribute(builder.getStringAttr(name))
+                                       : builder.getI64IntegerAttr(size);
+  }
   Value createInput(const StepInput &input);
   Value createElements(
       RankedTensorType type,
@@ -74,7 +79,8 @@ private:
   StepForm form;
   OpBuilder builder;
   Location loc;
-  Value tokens;
+  int64_t staticBatch = 1;         ///< or dynamic
+  Value tokens, batch;             ///< of this call; its sequences
   Value position, positionIndex;   ///< tokens before this call
   Value count, total;              ///< tokens of this call, and with it
   DenseMap<Value, Value> memories; ///< past -> memref
@@ -102,15 +108,14 @@ void StepBuilder::addInputs(int64_t staticCount) {
   builder.setInsertionPointToStart(&function.getBody().front());
   BlockArgument old = form.getTokens();
   Type element = typeOf(old).getElementType();
-  Attribute one = builder.getI64IntegerAttr(1);
-  tokens = addArgument(RankedTensorType::get({1, staticCount}, element),
-                       getInputName(old),
-                       "int" + std::to_string(element.getIntOrFloatBitWidth()),
-                       {one, ShapedType::isDynamic(staticCount)
-                                 ? Attribute(builder.getStringAttr("tokens"))
-                                 : one});
+  tokens = addArgument(
+      RankedTensorType::get({staticBatch, staticCount}, element),
+      getInputName(old),
+      "int" + std::to_string(element.getIntOrFloatBitWidth()),
+      {nameSize(staticBatch, "batch"), nameSize(staticCount, "tokens")});
   position = addArgument(RankedTensorType::get({}, builder.getI64Type()),
                          "position", "int64", {});
+  batch = builder.createOrFold<tensor::DimOp>(loc, tokens, 0);
   count = builder.createOrFold<tensor::DimOp>(loc, tokens, 1);
   // As the size of a tensor, the position is an index that is not negative.
   Value index = arith::IndexCastOp::create(
@@ -126,7 +131,8 @@ void StepBuilder::addInputs(int64_t staticCount) {
   }
 }
 
-/// A tensor of `type` whose dynamic sizes are the number of tokens.
+/// A tensor of `type` whose last size, where dynamic, is the number of tokens,
+/// and another one that of sequences.
 Value StepBuilder::createElements(
     RankedTensorType type,
     llvm::function_ref<Value(OpBuilder &, Location, ValueRange)> element) {
@@ -134,9 +140,8 @@ Value StepBuilder::createElements(
   for (auto [dim, size] : llvm::enumerate(type.getShape()))
     sizes.push_back(!ShapedType::isDynamic(size)
                         ? OpFoldResult(builder.getIndexAttr(size))
-                    : dim + 1 < type.getShape().size()
-                        ? OpFoldResult(builder.getIndexAttr(1))
-                        : OpFoldResult(count));
+                    : dim + 1 < type.getShape().size() ? OpFoldResult(batch)
+                                                       : OpFoldResult(count));
   Value empty =
       tensor::EmptyOp::create(builder, loc, sizes, type.getElementType());
   AffineMap map = builder.getMultiDimIdentityMap(type.getRank());
@@ -182,9 +187,9 @@ Value StepBuilder::createInput(const StepInput &input) {
     break;
   }
   SmallVector<OpFoldResult> sizes = {
-      builder.getIndexAttr(1), type.isDynamicDim(1)
-                                   ? OpFoldResult(total)
-                                   : builder.getIndexAttr(type.getDimSize(1))};
+      type.isDynamicDim(0) ? OpFoldResult(batch) : builder.getIndexAttr(1),
+      type.isDynamicDim(1) ? OpFoldResult(total)
+                           : builder.getIndexAttr(type.getDimSize(1))};
   Value empty = tensor::EmptyOp::create(builder, loc, sizes, element);
   Value one =
       arith::ConstantOp::create(builder, loc, builder.getOneAttr(element));
@@ -214,7 +219,7 @@ static std::pair<Type, StringRef> getCacheElement(OpBuilder &builder,
 Value StepBuilder::addState(const Cache &cache) {
   RankedTensorType past = typeOf(cache.past);
   SmallVector<int64_t> shape(past.getShape());
-  shape[0] = 1;
+  shape[0] = staticBatch;
   if (!cache.isFixed)
     shape[kPositions] = ShapedType::kDynamic;
   if (cacheType == CacheType::I8)
@@ -223,7 +228,7 @@ Value StepBuilder::addState(const Cache &cache) {
   for (auto [dim, size] : llvm::enumerate(shape))
     sizes.push_back(dim == kPositions
                         ? Attribute(builder.getStringAttr("capacity"))
-                        : builder.getI64IntegerAttr(size));
+                        : nameSize(size, "batch"));
   auto [element, name] = getCacheElement(builder, cacheType);
   Value memory = addArgument(MemRefType::get(shape, element),
                              getInputName(cache.past), name, sizes);
@@ -243,7 +248,6 @@ void StepBuilder::addStates() {
 /// leaves but a tensor of its size.
 void StepBuilder::replaceSizes() {
   builder.setInsertionPointAfterValue(total);
-  Value one = indexOf(1);
   for (Cache &cache : form.caches) {
     for (Value tensor : {Value(cache.past), cache.present}) {
       for (Operation *user : llvm::make_early_inc_range(tensor.getUsers())) {
@@ -251,7 +255,7 @@ void StepBuilder::replaceSizes() {
         if (!dim)
           continue;
         int64_t index = *dim.getConstantIndex();
-        Value size = index == 0 ? one : nullptr;
+        Value size = index == 0 ? batch : nullptr;
         if (index == kPositions && !cache.isFixed)
           size = tensor == cache.past ? positionIndex : total;
         if (!size)
@@ -266,7 +270,7 @@ void StepBuilder::replaceSizes() {
     SmallVector<Value> sizes;
     for (int64_t dim : {int64_t(0), kPositions})
       if (type.isDynamicDim(dim))
-        sizes.push_back(dim == 0 ? one : positionIndex);
+        sizes.push_back(dim == 0 ? batch : positionIndex);
     cache.past.replaceAllUsesWith(
         tensor::EmptyOp::create(builder, loc, type, sizes));
   }
@@ -291,7 +295,7 @@ void StepBuilder::replaceAttentions() {
 // Results
 //===----------------------------------------------------------------------===//
 
-/// The last token's row of a B x S x N tensor, as 1 x 1 x N, computed from the
+/// The last tokens' rows of a B x S x N tensor, as B x 1 x N, computed from the
 /// last rows of what it is made of where one row does not need the others.
 Value StepBuilder::takeLastRow(Value value) {
   Operation *def = value.getDefiningOp();
@@ -300,7 +304,8 @@ Value StepBuilder::takeLastRow(Value value) {
     Operation *clone = builder.clone(*def);
     clone->setOperand(0, row);
     SmallVector<int64_t> shape(typeOf(value).getShape());
-    shape[0] = shape[1] = 1;
+    shape[0] = staticBatch;
+    shape[1] = 1;
     clone->getResult(0).setType(typeOf(value).clone(shape));
     return clone->getResult(0);
   }
@@ -308,7 +313,8 @@ Value StepBuilder::takeLastRow(Value value) {
   OpFoldResult zero = builder.getIndexAttr(0), one = builder.getIndexAttr(1);
   SmallVector<OpFoldResult> offsets = {zero, last, zero};
   SmallVector<OpFoldResult> sizes = {
-      one, one, builder.getIndexAttr(typeOf(value).getDimSize(2))};
+      getAsOpFoldResult(batch), one,
+      builder.getIndexAttr(typeOf(value).getDimSize(2))};
   SmallVector<OpFoldResult> strides(3, one);
   return tensor::ExtractSliceOp::create(builder, loc, value, offsets, sizes,
                                         strides);
@@ -329,10 +335,15 @@ void StepBuilder::replaceReturn() {
   auto name =
       function.getResultAttrOfType<StringAttr>(form.logits, "pquant.name");
   (void)function.eraseResults(BitVector(function.getNumResults(), true));
-  (void)function.insertResult(
-      0, logits.getType(),
-      builder.getDictionaryAttr(builder.getNamedAttr(
-          "pquant.name", name ? name : builder.getStringAttr("logits"))));
+  NamedAttrList attributes;
+  attributes.set("pquant.name", name ? name : builder.getStringAttr("logits"));
+  if (ShapedType::isDynamic(staticBatch))
+    attributes.set("pquant.dims",
+                   builder.getArrayAttr({nameSize(staticBatch, "batch"),
+                                         builder.getI64IntegerAttr(
+                                             typeOf(logits).getDimSize(1))}));
+  (void)function.insertResult(0, logits.getType(),
+                              attributes.getDictionary(builder.getContext()));
 }
 
 /// Drops the arguments that the clone came with, and what reads them.
@@ -345,9 +356,22 @@ void StepBuilder::eraseOld(unsigned numArguments) {
   (void)function.eraseArguments(old);
 }
 
-std::optional<Obstacle> StepBuilder::build(int64_t staticCount) {
+/// Whether the function is of any number of sequences.
+static bool isOfAnyBatch(func::FuncOp function, const StepForm &form) {
+  auto isDynamic = [](Value value) { return typeOf(value).isDynamicDim(0); };
+  return isDynamic(form.getTokens()) &&
+         isDynamic(getReturn(function).getOperand(form.logits)) &&
+         llvm::all_of(form.caches, [&](const Cache &cache) {
+           return isDynamic(cache.past) && isDynamic(cache.present);
+         });
+}
+
+std::optional<Obstacle> StepBuilder::build(int64_t batch, int64_t staticCount) {
   if (std::optional<Obstacle> obstacle = matchStep(function, form))
     return obstacle;
+  if (ShapedType::isDynamic(batch) && !isOfAnyBatch(function, form))
+    return Obstacle{loc, "the number of its sequences is fixed"};
+  staticBatch = batch;
   unsigned numOld = function.getNumArguments();
   addInputs(staticCount);
   replaceSizes();
@@ -388,25 +412,27 @@ static void protectInputs(func::FuncOp function) {
 }
 
 /// Adds the steps that `main` allows: all of them, or none and false.
-static bool createSteps(func::FuncOp main, CacheType cacheType) {
+static bool createSteps(func::FuncOp main, CacheType cacheType, bool hasBatch) {
   StepForm form;
   std::optional<Obstacle> obstacle = matchStep(main, form);
   int64_t count = obstacle ? 0 : typeOf(form.getTokens()).getDimSize(1);
   if (!obstacle && count > 1)
     obstacle = {main.getLoc(), "it takes several tokens, and always as many"};
   SmallVector<func::FuncOp, 2> steps;
-  // A clone of `main` for that many tokens.
-  auto createStep = [&](StringRef name, int64_t tokens) {
+  // A clone of `main` for that many sequences and tokens.
+  auto createStep = [&](StringRef name, int64_t batch, int64_t tokens) {
     OpBuilder builder(main);
     builder.setInsertionPointAfter(main);
     steps.push_back(cast<func::FuncOp>(builder.clone(*main)));
     steps.back().setName(name);
-    return StepBuilder(steps.back(), cacheType).build(tokens);
+    return StepBuilder(steps.back(), cacheType).build(batch, tokens);
   };
   if (!obstacle)
-    obstacle = createStep("decode", 1);
+    obstacle = createStep("decode", 1, 1);
   if (!obstacle && count != 1)
-    obstacle = createStep("prefill", ShapedType::kDynamic);
+    obstacle = createStep("prefill", 1, ShapedType::kDynamic);
+  if (!obstacle && hasBatch)
+    obstacle = createStep("decode_batch", ShapedType::kDynamic, 1);
   if (obstacle) {
     for (func::FuncOp step : steps)
       step.erase();
@@ -418,7 +444,8 @@ static bool createSteps(func::FuncOp main, CacheType cacheType) {
   }
   emitRemark(main.getLoc())
       << form.caches.size() << " caches are written in place by 'decode'"
-      << (count == 1 ? "" : " and 'prefill'");
+      << (count == 1 ? "" : " and 'prefill'")
+      << (hasBatch ? ", those of a batch by 'decode_batch'" : "");
   return true;
 }
 
@@ -428,11 +455,17 @@ void CreateEntryPointsPass::runOnOperation() {
     if (function.isPublic() && !function.isDeclaration())
       functions.push_back(function);
   bool created = functions.size() == 1 && hasAttention(functions[0]) &&
-                 createSteps(functions[0], cache);
+                 createSteps(functions[0], cache, batch);
   if (!created && cache != CacheType::F32) {
     emitError(getOperation().getLoc(),
               "no cache to narrow: expected a model with past keys and values "
               "that get entry points 'prefill' and 'decode'");
+    return signalPassFailure();
+  }
+  if (!created && batch) {
+    emitError(getOperation().getLoc(),
+              "no batch to decode: expected a model of any number of sequences "
+              "with past keys and values that gets the entry point 'decode'");
     return signalPassFailure();
   }
   for (auto function : getOperation().getOps<func::FuncOp>())

@@ -147,7 +147,7 @@ _CHECKED = {
     "pquant_set_level": (c_void_p, c_char_p),
     "pquant_set_threads": (c_void_p, c_int32),
     "pquant_run": (c_void_p, c_int32, POINTER(_Tensor), c_int32, POINTER(c_void_p)),
-    "pquant_create_session": (c_void_p, c_int64, POINTER(c_void_p)),
+    "pquant_create_batch": (c_void_p, c_int64, c_int64, POINTER(c_void_p)),
     "pquant_session_run": (c_void_p, POINTER(c_int64), c_int64, POINTER(POINTER(_Tensor))),
     "pquant_session_rewind": (c_void_p, c_int64),
     "pquant_self_test": (c_void_p, _REPORT, c_void_p),
@@ -358,9 +358,10 @@ class Model:
             raise InvalidArgument("expected all inputs by position, or all by name")
         return self.run(named or list(inputs))
 
-    def session(self, capacity: int) -> "Session":
-        """An empty sequence with room for `capacity` tokens. Unsupported when the model was compiled without a cache."""
-        return Session(self, capacity)
+    def session(self, capacity: int, sequences: int = 1) -> "Session":
+        """An empty sequence with room for `capacity` tokens. Unsupported when the model was compiled without a cache; several
+        sequences of equal length when it was compiled without `--batch`."""
+        return Session(self, capacity, sequences)
 
     def self_test(self) -> List[str]:
         """Compares every kernel with the generic one; the report, a line a kernel. Raises RunFailed when one differs."""
@@ -393,23 +394,28 @@ class Model:
 class Session:
     """A sequence of tokens whose keys and values stay in place, by the entry points `prefill` and `decode`."""
 
-    def __init__(self, model: Model, capacity: int):
-        self._handle, self.model, self._library = c_void_p(), model, model._library
-        create = self._library.pquant_create_session
+    def __init__(self, model: Model, capacity: int, sequences: int = 1):
+        self._handle, self.model, self._library, self.sequences = c_void_p(), model, model._library, sequences
+        create = self._library.pquant_create_batch
         with model._lock:
-            model._check(create(model._open_handle(), capacity, ctypes.byref(self._handle)))
+            model._check(create(model._open_handle(), sequences, capacity, ctypes.byref(self._handle)))
 
     def run(self, tokens: Any) -> np.ndarray:
-        """Appends tokens (one or more) and returns the logits after them, float32 [vocabulary]."""
+        """Appends tokens (one or more) and returns the logits after them, float32 [vocabulary]; of several sequences, tokens
+        [sequences, one or more] and float32 [sequences, vocabulary]."""
         ids = np.ascontiguousarray(np.atleast_1d(tokens), np.int64)
+        if self.sequences > 1 and (ids.ndim != 2 or len(ids) != self.sequences):
+            raise ValueError(f"expected tokens of {self.sequences} sequences, but got the shape {ids.shape}")
+        count = ids.size // self.sequences
         logits = POINTER(_Tensor)()
         with self.model._lock:
             self.model._open_handle()
             data = ids.ctypes.data_as(POINTER(c_int64))
-            self.model._check(self._library.pquant_session_run(self._handle, data, ids.size, ctypes.byref(logits)))
+            self.model._check(self._library.pquant_session_run(self._handle, data, count, ctypes.byref(logits)))
             tensor = logits.contents
             data = ctypes.cast(tensor.data, POINTER(ctypes.c_float))
-            return np.ctypeslib.as_array(data, (tensor.sizes[1],)).copy()
+            rows = np.ctypeslib.as_array(data, (self.sequences, tensor.sizes[1])).copy()
+            return rows if self.sequences > 1 else rows[0]
 
     @property
     def position(self) -> int:

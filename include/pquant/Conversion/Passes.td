@@ -227,8 +227,9 @@ def PlaceBuffersPass : Pass<"pquant-place-buffers", "::mlir::ModuleOp"> {
   let summary = "tensors in GPU memory, and copies to and from it";
   let description = [{
     Precondition: bufferised, with the weights as the first argument and `pquant.state` on states. Allocations become
-    `gpu.alloc`; inputs of public functions are copied in, results out. What host code loads is computed by the host
-    where it depends on inputs only (such ops get `pquant.host`), and read back otherwise.
+    `gpu.alloc`; inputs of public functions are copied in, results out, but those of functions with states stay on the GPU.
+    What host code loads is computed by the host where it depends on inputs only (such ops get `pquant.host`), and read
+    back otherwise.
 
     ```
     func.func @main(%w: memref<?xi8>, %x: memref<?xf32>) -> memref<?xf32> {

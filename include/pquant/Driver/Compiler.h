@@ -59,6 +59,7 @@ struct CompilerOptions {
   bool snapWeights = false;
   bool requireQuantized = false;
   std::string cache = "f32"; ///< what caches hold: f32, f16 or int8
+  bool batch = false;        ///< decode several sequences at once
   std::string quantizeHead =
       "none"; ///< or int8, bf16: float linears of outputs
   bool timing = false;

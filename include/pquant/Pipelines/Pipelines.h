@@ -71,6 +71,10 @@ struct PackingOptions : mlir::PassPipelineOptions<PackingOptions> {
       llvm::cl::desc("What the caches of prefill and decode hold: f32, f16 or "
                      "int8"),
       llvm::cl::init("f32")};
+  Option<bool> batch{
+      *this, "batch",
+      llvm::cl::desc("An entry point for several sequences at once"),
+      llvm::cl::init(false)};
 };
 
 /// Import -> Raised.

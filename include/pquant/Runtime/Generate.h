@@ -113,6 +113,17 @@ PQUANT_API void pquant_sampler_reset(PQuantSampler *sampler);
 PQUANT_API PQuantStatus pquant_sample(PQuantSampler *sampler,
                                       const PQuantTensor *logits,
                                       int64_t *token);
+/// pquant_session_run and pquant_sample at once: appends `count` tokens and
+/// draws the one that follows, which `tokens` may be overwritten with. The
+/// token is the same, but of a model for a GPU only the logits are copied that
+/// decide it: those of the top-k, or the greatest, where k and the tokens with
+/// a penalty are 256 at most. The session has one sequence. PQUANT_RUN_FAILED
+/// by the sampler leaves the tokens appended.
+PQUANT_API PQuantStatus pquant_session_sample(PQuantSession *session,
+                                              const int64_t *tokens,
+                                              int64_t count,
+                                              PQuantSampler *sampler,
+                                              int64_t *token);
 /// The distribution that pquant_sample would draw from: `vocabulary` weights,
 /// one where greedy. Draws and accepts nothing.
 PQUANT_API PQuantStatus pquant_sampler_weights(PQuantSampler *sampler,

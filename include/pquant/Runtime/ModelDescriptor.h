@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define PQUANT_ABI_VERSION 4
+#define PQUANT_ABI_VERSION 5
 /// The largest rank of an input or output.
 #define PQUANT_MAX_RANK 8
 
@@ -149,6 +149,11 @@ typedef struct PQuantGPU {
   /// pquant_rt_gpu_driver: it is named here so that models with a GPU, and no
   /// others, are linked with what drives one.
   const void *(*driver)(void);
+  /// Launches what finds the largest of a step's logits, as an entry point with
+  /// one input, an int32 k, and two states, float32 logits [rows, vocabulary]
+  /// and int32 [rows, words] for their rankings (pquant/Layout/Ranking.h). Null
+  /// when there are no such logits.
+  PQuantEntryFn rankLogits;
 } PQuantGPU;
 
 typedef struct PQuantModelDescriptor {
@@ -176,7 +181,8 @@ typedef struct PQuantModelDescriptor {
   uint64_t tokenizerBytes;
   const char *chatTemplate; ///< see docs/TextGeneration.md; null for none
   /// Null for a model that runs on CPUs. With it, the weights and states that
-  /// entry points are given are memory of the GPU.
+  /// entry points are given are memory of the GPU, and so are the outputs of
+  /// those that have states.
   const PQuantGPU *gpu;
 } PQuantModelDescriptor;
 

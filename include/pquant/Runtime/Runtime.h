@@ -176,6 +176,13 @@ PQUANT_API PQuantStatus pquant_create_session(PQuantModel *model,
                                               int64_t capacity,
                                               PQuantSession **session);
 
+/// Creates `sequences` empty sequences of equal length, which go on together,
+/// in one session. Of more than one it is PQUANT_UNSUPPORTED when the model was
+/// compiled without --batch.
+PQUANT_API PQuantStatus pquant_create_batch(PQuantModel *model,
+                                            int64_t sequences, int64_t capacity,
+                                            PQuantSession **session);
+
 /// Null is allowed.
 PQUANT_API void pquant_free_session(PQuantSession *session);
 
@@ -184,12 +191,17 @@ PQUANT_API void pquant_free_session(PQuantSession *session);
 /// session. One token runs 'decode', several run 'prefill', 512 at a time (or,
 /// where there is none, 'decode' for each). PQUANT_INVALID_ARGUMENT when a
 /// token is negative or beyond the model's type. A run that fails leaves the
-/// sequence as it was.
+/// sequence as it was. Of several sequences, `tokens` are `count` of each,
+/// those of the first one first, and the logits are [sequences, vocabulary]:
+/// one token of each runs 'decode_batch', several run as above for each
+/// sequence.
 PQUANT_API PQuantStatus pquant_session_run(PQuantSession *session,
                                            const int64_t *tokens, int64_t count,
                                            const PQuantTensor **logits);
 
-/// The number of tokens in the sequence, and the room for them.
+/// The number of sequences.
+PQUANT_API int64_t pquant_session_sequences(const PQuantSession *session);
+/// The number of tokens in a sequence, and the room for them.
 PQUANT_API int64_t pquant_session_position(const PQuantSession *session);
 PQUANT_API int64_t pquant_session_capacity(const PQuantSession *session);
 /// The most room that a session can have; INT64_MAX when that is open, 0 when

@@ -23,6 +23,9 @@ inline constexpr llvm::StringLiteral kBitMma = "b1-mma", kByteMma = "s8-mma",
                                      kByteWgmma = "s8-wgmma",
                                      kDependentLaunch = "dependent-launch";
 
+/// The function that ranks logits (`pquant-nvvm-rank-logits`).
+inline constexpr llvm::StringLiteral kRankLogitsName = "pquant_rank_logits";
+
 /// The GPU of a chip ("sm_80", "sm_90a"; empty: sm_80, whose code runs on all
 /// later ones). Fails with a diagnostic at `loc` for another name.
 FailureOr<GPUAttr> makeGPU(Location loc, StringRef chip);

@@ -68,6 +68,26 @@ def NVVMOverlapLaunchesPass : Pass<"pquant-nvvm-overlap-launches", "::mlir::Modu
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def NVVMRankLogitsPass : Pass<"pquant-nvvm-rank-logits", "::mlir::ModuleOp"> {
+  let summary = "add the function that finds the largest logits";
+  let description = [{
+    Precondition: memory is placed (`pquant-place-buffers`). A module with an entry point that continues a sequence and gives
+    float32 logits of a static size gets `@pquant_rank_logits`, which launches a block for each row of logits: it writes
+    the tokens among which the `k` largest are (`pquant/Layout/Ranking.h`). The runtime calls it behind the entry point, where
+    the sampler needs no more. Other modules are left alone.
+
+    ```
+    func.func @decode(..., %k: memref<1x2x?x64xf32> {pquant.state}) -> memref<1x32000xf32>
+    // is joined by
+    func.func @pquant_rank_logits(%weights: memref<?xi8>, %k: memref<i32>, %logits: memref<?x32000xf32>, %found: memref<?x769xi32>) {
+      gpu.launch blocks(...) in (%rows, 1, 1) threads(...) in (1024, 1, 1) { ... nvvm.barrier #nvvm.reduction<popc> ... }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
+}
+
 def X86KernelsPass : Pass<"pquant-x86-kernels", "::mlir::ModuleOp"> {
   let summary = "replace pqk ops by calls of x86 kernels";
   let description = [{

@@ -20,7 +20,8 @@ def CreateEntryPointsPass : Pass<"pquant-create-entry-points", "::mlir::ModuleOp
     `@decode` for one token and `@prefill` for any number of them. Both take the tokens, the number of tokens before them
     (`position`), and one `memref` of a fixed capacity for each past tensor, which they write in place by
     `pquant.cached_attention`; both return the last token's logits. position + tokens <= capacity is the caller's duty.
-    Otherwise one remark says what is in the way. `cache` chooses what the memory holds: f32, f16 or int8.
+    Otherwise one remark says what is in the way. `cache` chooses what the memory holds: f32, f16 or int8. With `batch`,
+    `@decode_batch` is added too: `@decode` of any number of sequences that all have `position` tokens, with memory for each.
 
     ```
     func.func @main(%ids: tensor<?x?xi64>, %past_k: tensor<?x2x?x64xf32>, ...) -> (tensor<?x?x9xf32>, tensor<?x2x?x64xf32>, ...)
@@ -34,7 +35,8 @@ def CreateEntryPointsPass : Pass<"pquant-create-entry-points", "::mlir::ModuleOp
            "what the caches hold: f32 (default), f16 or int8, rows of integers with their step",
            [{::llvm::cl::values(clEnumValN(::pquant::CacheType::F32, "f32", "float32"),
                                 clEnumValN(::pquant::CacheType::F16, "f16", "float16"),
-                                clEnumValN(::pquant::CacheType::I8, "int8", "INT8 with a step for each row"))}]>];
+                                clEnumValN(::pquant::CacheType::I8, "int8", "INT8 with a step for each row"))}]>,
+    Option<"batch", "batch", "bool", "false", "several sequences at once: add @decode_batch">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
 }

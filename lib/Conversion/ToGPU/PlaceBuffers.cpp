@@ -8,8 +8,8 @@
 // Input: bufferised functions whose public ones take the weights, inputs and
 // states. Output: tensors in GPU memory (gpu.alloc), host code around them, and
 // a copy (gpu.memcpy) wherever a value crosses over. Inputs and results of
-// public functions are the host's; weights, states, and the arguments and
-// results of other functions are the GPU's.
+// public functions are the host's; weights, states, results beside states, and
+// the arguments and results of other functions are the GPU's.
 //
 // What host code reads (lengths, checks of indices) is computed there as long
 // as it depends on inputs only: reading it back would stop the GPU.
@@ -73,6 +73,7 @@ private:
   Memory &memoryOf(Value value) { return memories[aliases.find(value)]; }
   bool isHost(Value value) { return host.contains(aliases.find(value)); }
   bool isInput(BlockArgument argument);
+  bool hasHostResults();
   bool isHostOp(Operation *op);
 
   void collectOrigins();
@@ -99,6 +100,16 @@ bool FunctionPlacer::isInput(BlockArgument argument) {
   return function.isPublic() && isMemRef(argument) &&
          argument.getArgNumber() > 0 &&
          !function.getArgAttr(argument.getArgNumber(), kStateAttrName);
+}
+
+/// What comes with states stays where these are: who continues a sequence may
+/// not need all of it.
+bool FunctionPlacer::hasHostResults() {
+  return function.isPublic() &&
+         llvm::none_of(function.getArguments(), [&](BlockArgument argument) {
+           return bool(
+               function.getArgAttr(argument.getArgNumber(), kStateAttrName));
+         });
 }
 
 /// Memory that is not allocated here, nor an input or a constant, is the GPU's.
@@ -306,15 +317,13 @@ LogicalResult FunctionPlacer::returnToHost(func::ReturnOp op) {
     Value value = operand.get();
     if (!isMemRef(value))
       continue;
-    if (!function.isPublic() && isHost(value))
-      operand.set(copyToDevice(builder, op.getLoc(), value));
-    if (!function.isPublic())
-      continue;
-    if (isHost(value)) {
+    bool isOnHost = isHost(value), belongsToHost = hasHostResults();
+    if (isOnHost && belongsToHost)
       operand.set(hostVersion(builder, value));
-      continue;
-    }
-    operand.set(copyToHost(builder, op.getLoc(), value));
+    else if (isOnHost)
+      operand.set(copyToDevice(builder, op.getLoc(), value));
+    else if (belongsToHost)
+      operand.set(copyToHost(builder, op.getLoc(), value));
   }
   return success();
 }

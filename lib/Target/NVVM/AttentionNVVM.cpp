@@ -32,7 +32,8 @@ static constexpr int64_t kStepRegisters = 32, kMostStepKeys = 8;
 /// Blocks that read keys and values as fast as the memory of a GPU gives them.
 static constexpr int64_t kBusyBlocks = 2 * kMultiprocessors;
 static constexpr int64_t kMostSplits = 16;
-/// Rows, of all batches, whose keys are split.
+/// Rows of a sequence whose keys are split. The number of sequences does not
+/// count, so that each has the sums that it has alone.
 static constexpr int64_t kSplitRows = 2;
 static constexpr float kNegativeInfinity =
     -std::numeric_limits<float>::infinity();
@@ -392,14 +393,8 @@ void pquant::nvvm::emitAttention(OpBuilder &builder, Operation *op) {
           : std::clamp<int64_t>(kBusyBlocks / heads, 1, kMostSplits);
   if (splits == 1)
     return emitSplits(builder, attention, 1);
-  int64_t batches = query.getDimSize(0);
-  int64_t few = ShapedType::isDynamic(rows) || ShapedType::isDynamic(batches)
-                    ? ShapedType::kDynamic
-                    : rows * batches;
-  Value dynamicFew =
-      b.mul(b.dim(attention.getQuery(), 0), b.dim(attention.getQuery(), 2));
   emitByRows(
-      builder, op->getLoc(), few, dynamicFew, kSplitRows,
+      builder, op->getLoc(), rows, b.dim(attention.getQuery(), 2), kSplitRows,
       [&](OpBuilder &inner) { emitSplits(inner, attention, splits); },
       [&](OpBuilder &inner) { emitSplits(inner, attention, 1); });
 }

@@ -7,6 +7,7 @@
 
      EMULATED_KERNELS   the shared object
      EMULATED_BYTES     memory that can be allocated; 4 GiB when unset
+     EMULATED_COPIES    a file that gets the bytes of each copy to the host, a line each
      EMULATED_OVERLAP   kernels overlap: until all threads of a launch's first block have waited for the kernels before,
                         they can touch nothing but the first allocation, the weights
      EMULATED_NO_EVENTS there are no events to time kernels by */
@@ -44,6 +45,7 @@ static uint64_t next_random(void) {
 static char *memory, *weights;
 static size_t used, weight_bytes, limit = (size_t)1 << 32;
 static uint64_t last_address; /* what was allocated last can be used again */
+static FILE *copies;
 
 static size_t round_up(size_t bytes) { return (bytes + PAGE - 1) / PAGE * PAGE; }
 
@@ -77,7 +79,12 @@ int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
   *free_bytes = limit - used - weight_bytes;
   return SUCCESS;
 }
+static int is_in(uint64_t address, const char *start, size_t bytes) {
+  return address - (uint64_t)start < bytes;
+}
 int cuMemcpyAsync(uint64_t to, uint64_t from, size_t bytes, void *stream) {
+  if (copies && !is_in(to, memory, used) && !is_in(to, weights, weight_bytes))
+    fprintf(copies, "%zu\n", bytes);
   memcpy((void *)to, (void *)from, bytes);
   return SUCCESS;
 }
@@ -146,6 +153,17 @@ uint32_t nvvm_read_ptx_sreg_tid_x(void) { return current; }
 uint32_t nvvm_read_ptx_sreg_ctaid_x(void) { return block_x; }
 uint32_t nvvm_read_ptx_sreg_ctaid_y(void) { return block_y; }
 void nvvm_barrier_cta_sync_aligned_all(int id) { meet(THREADS / WARP, num_threads); }
+
+uint32_t nvvm_barrier_cta_red_popc_aligned_all(int id, uint32_t vote) {
+  static uint32_t votes, result; /* the next result comes when all have read this one */
+  votes += vote & 1;
+  if (arrived[THREADS / WARP] + 1 == num_threads) {
+    result = votes;
+    votes = 0;
+  }
+  meet(THREADS / WARP, num_threads);
+  return result;
+}
 
 void nvvm_wait(void) {
   ++num_waits;
@@ -364,6 +382,8 @@ int cuInit(unsigned flags) {
   if (bytes)
     limit = strtoull(bytes, NULL, 10);
   overlap = getenv("EMULATED_OVERLAP") != NULL;
+  if (getenv("EMULATED_COPIES"))
+    setlinebuf(copies = fopen(getenv("EMULATED_COPIES"), "w"));
   memory = mmap(NULL, limit + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return SUCCESS;
 }

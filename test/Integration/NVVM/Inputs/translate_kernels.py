@@ -21,6 +21,7 @@ declare i32 @nvvm_read_ptx_sreg_tid_x()
 declare i32 @nvvm_read_ptx_sreg_ctaid_x()
 declare i32 @nvvm_read_ptx_sreg_ctaid_y()
 declare void @nvvm_barrier_cta_sync_aligned_all(i32)
+declare i32 @nvvm_barrier_cta_red_popc_aligned_all(i32, i1)
 declare void @nvvm_mma(ptr, i32)
 """
 
