@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The same tokens by several ways: one thread or many, all at once or one by
-// one. After each way of a session one token more is run on what it left.
+// one, a sequence alone or among others. After each way of a session one token
+// more is run on what it left.
 //
 //===----------------------------------------------------------------------===//
 
@@ -34,6 +35,14 @@ struct Logits {
   }
 };
 
+/// How a session runs the tokens.
+struct Way {
+  bool atOnce;
+  int threads;
+  int sequences = 1; ///< of different tokens
+  int first = 0;     ///< which of the sequences is the first one
+};
+
 class Equality {
 public:
   Equality(const Options &options, PQuantModel *model, Text &error)
@@ -41,12 +50,14 @@ public:
   bool check();
 
 private:
-  static constexpr int64_t kTokens = 32;
+  static constexpr int kTokens = 32, kSequences = 3;
+  int32_t findEntry(const char *name) const; ///< -1: there is none
   void prepare(int64_t vocabulary);
   bool runMain(int32_t entry, int threads, Logits &logits);
-  bool runSession(bool atOnce, int threads, Logits &logits);
+  bool runSession(const Way &way, Logits &logits);
   bool checkMain(int32_t entry);
   bool checkSessions();
+  bool checkBatch();
   bool compare(const char *what, const Logits &first, const Logits &second);
   bool fail() {
     error.append("%s", pquant_last_error());
@@ -58,7 +69,8 @@ private:
   Text &error;
   int threads = 0;
   int failures = 0;
-  int64_t tokens[kTokens + 1];
+  /// Those of a sequence begin one later than those of the one before it.
+  int64_t tokens[kTokens + kSequences];
 };
 } // namespace
 
@@ -76,7 +88,7 @@ bool Logits::copy(const PQuantTensor &from, Text &error) {
 /// Tokens that differ, all below `vocabulary` (where that is known).
 void Equality::prepare(int64_t vocabulary) {
   threads = pquant_get_threads(model) > 1 ? pquant_get_threads(model) : 2;
-  for (int64_t i = 0; i <= kTokens; ++i)
+  for (int64_t i = 0; i < kTokens + kSequences; ++i)
     tokens[i] = (i * 7919 + 13) % (vocabulary > 0 ? vocabulary : 2);
 }
 
@@ -91,18 +103,23 @@ bool Equality::runMain(int32_t entry, int numThreads, Logits &logits) {
 }
 
 /// The logits after kTokens + 1 tokens, of which the last comes alone.
-bool Equality::runSession(bool atOnce, int numThreads, Logits &logits) {
+bool Equality::runSession(const Way &way, Logits &logits) {
   PQuantSession *session = nullptr;
-  if (pquant_set_threads(model, numThreads) != PQUANT_OK ||
-      pquant_create_session(model, kTokens + 1, &session) != PQUANT_OK)
+  if (pquant_set_threads(model, way.threads) != PQUANT_OK ||
+      pquant_create_batch(model, way.sequences, kTokens + 1, &session) !=
+          PQUANT_OK)
     return fail();
-  int64_t step = atOnce ? kTokens : 1;
+  int64_t step = way.atOnce ? kTokens : 1;
   const PQuantTensor *result = nullptr;
   bool good = true;
-  for (int64_t i = 0; good && i < kTokens; i += step)
-    good = pquant_session_run(session, tokens + i, step, &result) == PQUANT_OK;
-  good = good &&
-         pquant_session_run(session, tokens + kTokens, 1, &result) == PQUANT_OK;
+  for (int64_t at = 0; good && at <= kTokens; at += step) {
+    int64_t count = at < kTokens ? step : 1;
+    int64_t next[kSequences * kTokens];
+    for (int i = 0; i < way.sequences; ++i)
+      memcpy(next + i * count, tokens + way.first + i + at,
+             size_t(count) * sizeof *next);
+    good = pquant_session_run(session, next, count, &result) == PQUANT_OK;
+  }
   good = good ? logits.copy(*result, error) : fail();
   pquant_free_session(session);
   return good;
@@ -133,37 +150,62 @@ bool Equality::compare(const char *what, const Logits &first,
 bool Equality::checkMain(int32_t entry) {
   Logits one, many;
   char what[96];
-  snprintf(what, sizeof what, "main of %d tokens, 1 and %d threads",
-           int(kTokens), threads);
+  snprintf(what, sizeof what, "main of %d tokens, 1 and %d threads", kTokens,
+           threads);
   return runMain(entry, 1, one) && runMain(entry, threads, many) &&
          compare(what, one, many);
 }
 
 bool Equality::checkSessions() {
   Logits prefillOne, prefillMany, decodeOne, decodeMany;
-  if (!runSession(true, 1, prefillOne) ||
-      !runSession(true, threads, prefillMany) ||
-      !runSession(false, 1, decodeOne) ||
-      !runSession(false, threads, decodeMany))
+  if (!runSession({true, 1}, prefillOne) ||
+      !runSession({true, threads}, prefillMany) ||
+      !runSession({false, 1}, decodeOne) ||
+      !runSession({false, threads}, decodeMany))
     return false;
   char what[96];
-  snprintf(what, sizeof what, "prefill of %d tokens, 1 and %d threads",
-           int(kTokens), threads);
+  snprintf(what, sizeof what, "prefill of %d tokens, 1 and %d threads", kTokens,
+           threads);
   if (!compare(what, prefillOne, prefillMany))
     return false;
-  snprintf(what, sizeof what, "decode of %d tokens, 1 and %d threads",
-           int(kTokens), threads);
+  snprintf(what, sizeof what, "decode of %d tokens, 1 and %d threads", kTokens,
+           threads);
   if (!compare(what, decodeOne, decodeMany))
     return false;
-  snprintf(what, sizeof what, "prefill and decode of %d tokens", int(kTokens));
+  snprintf(what, sizeof what, "prefill and decode of %d tokens", kTokens);
   return compare(what, prefillOne, decodeOne);
 }
 
-bool Equality::check() {
-  int32_t entry = findTokenEntry(model), decode = -1;
+bool Equality::checkBatch() {
+  Logits together, apart;
+  if (!runSession({false, threads, kSequences}, together) ||
+      !apart.copy(together.tensor, error))
+    return false;
+  char *row = static_cast<char *>(const_cast<void *>(apart.tensor.data));
+  for (int i = 0; i < kSequences; ++i) {
+    Logits one;
+    if (!runSession({false, threads, 1, i}, one))
+      return false;
+    memcpy(row, one.tensor.data, size_t(one.bytes()));
+    row += one.bytes();
+  }
+  char what[96];
+  snprintf(what, sizeof what,
+           "decode of %d tokens, %d sequences at once and "
+           "alone",
+           kTokens, kSequences);
+  return compare(what, together, apart);
+}
+
+int32_t Equality::findEntry(const char *name) const {
   for (int32_t i = 0; i < pquant_num_entries(model); ++i)
-    if (!strcmp(pquant_get_entry(model, i)->name, "decode"))
-      decode = i;
+    if (!strcmp(pquant_get_entry(model, i)->name, name))
+      return i;
+  return -1;
+}
+
+bool Equality::check() {
+  int32_t entry = findTokenEntry(model), decode = findEntry("decode");
   if (entry < 0 && decode < 0) {
     error.append("the model has no entry point of tokens to logits: expected "
                  "'main' with token ids alone, or 'decode'");
@@ -175,6 +217,8 @@ bool Equality::check() {
   if (entry >= 0 && !checkMain(entry))
     return false;
   if (decode >= 0 && !checkSessions())
+    return false;
+  if (findEntry("decode_batch") >= 0 && !checkBatch())
     return false;
   if (failures)
     error.append("%d of the comparisons failed", failures);

@@ -82,14 +82,14 @@ def main():
     args = parse()
     os.environ["PQUANT_HOME"] = str(args.home)
     args.folder.mkdir(parents=True, exist_ok=True)
-    compile_both(args, SOURCE / "python/sample/model.onnx", "sample", [])
+    compile_both(args, SOURCE / "python/sample/model.onnx", "sample", ["--batch"])
     expect(args, "sample", [5, 17, 200, 33, 901, 77, 12, 4, 350])
     for name, (shape, cache) in SHAPES.items():
         scratch = args.folder / "scratch"
         make = [sys.executable, "-m", "pquant.make_large", *shape, "--high-precision", "128", "--vocab", "1000", "--cache"]
         environment = dict(os.environ, PYTHONPATH=str(SOURCE / "python"))
         subprocess.run([*make, str(scratch)], check=True, env=environment)
-        compile_both(args, scratch / "model.onnx", name, [f"--cache={cache}"])
+        compile_both(args, scratch / "model.onnx", name, [f"--cache={cache}", "--batch"])
         expect(args, name, list(range(1, 13)))
         shutil.rmtree(scratch)
     for tool in ("pquant-run", "pquant-bench"):

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Tests and measures the models of make_bundle.py on this machine's GPU:
-#   outputs of `main` against the CPU's, greedy tokens against the CPU's, prefill against decode (to rounding),
+#   outputs of `main` against the CPU's, greedy tokens against the CPU's, prefill against decode (to rounding), sequences
+#   at once against each alone, tokens drawn from the largest logits against those drawn from all,
 #   memory and races by compute-sanitizer where it is there, then speed.
 # usage: run.sh [--no-sanitizer]; the exit code is the number of failures.
 cd "$(dirname "$0")" || exit 1
@@ -23,6 +24,18 @@ same_tokens() { # model
   ./pquant-run "$1.so" --tokens "$(cat "$1.prompt")" -n 24 2>/dev/null >got.txt && cmp got.txt "$1.tokens"
 }
 
+# The 200 largest logits, which the GPU finds, have all but all of the probability here.
+same_draws() { # model
+  for k in 0 200; do
+    ./pquant-run "$1.so" --tokens "$(cat "$1.prompt")" -n 64 --temperature 0.5 --top-p 0.95 --top-k $k --seed 7 2>/dev/null >draws.$k || return
+  done
+  cmp draws.0 draws.200
+}
+
+same_batch() { # model
+  ./pquant-run "$1.so" --check-equality --tolerance 4e-2 | grep -q "sequences at once and alone: bit-identical"
+}
+
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 for model in sample odd experts grouped int8 narrow; do
   # An activation that falls on the other side of a rounding boundary costs up to 4e-2 of the last layers with random
@@ -34,7 +47,9 @@ for model in sample odd experts grouped int8 narrow; do
   done
   check "$model: tokens" same_tokens $model
   check "$model: prefill and decode" ./pquant-run $model.so --check-equality --tolerance 4e-2
+  check "$model: several sequences" same_batch $model
 done
+check "sample: draws" same_draws sample
 if [ "$1" != --no-sanitizer ] && command -v compute-sanitizer >/dev/null; then
   for model in odd experts grouped int8 narrow; do
     for tool in memcheck racecheck; do
@@ -45,5 +60,6 @@ if [ "$1" != --no-sanitizer ] && command -v compute-sanitizer >/dev/null; then
   done
 fi
 ./pquant-bench sample.so -p 128,512 -n 64 --context 256
+./pquant-bench sample.so -p 0 -n 64 --context 256 --batch 8
 echo "$failures failures"
 exit $failures

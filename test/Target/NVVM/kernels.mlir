@@ -85,6 +85,34 @@ func.func @int8_rows(%q: memref<64x128xi8>, %s: memref<64xf32>, %w: memref<4096x
   return
 }
 
+// Of experts: few rows each by itself; of many, one block sorts the rows by expert and makes groups of up to 64 of one
+// expert, of which a block of products has one. Each expert may have a group that is not full.
+// CHECK-LABEL: func.func @expert_rows
+// CHECK-SAME:    memref<?xi64>
+// CHECK:         %[[FEW:.+]] = arith.cmpi ule, %[[ROWS:.+]], %c8
+// CHECK:         scf.if %[[FEW]] {
+// CHECK:           gpu.launch blocks({{.*}} = %c2, %{{.+}} = %[[ROWS]], {{.*}} = %c128,
+// CHECK:             nvvm.dot.accumulate.4way
+// CHECK:         } else {
+// CHECK:           %[[FULL:.+]] = arith.divui %{{.+}}, %c64
+// CHECK:           %[[MOST:.+]] = arith.addi %[[FULL]], %c2
+// CHECK:           gpu.alloc (%[[ROWS]]) : memref<?xi32>
+// CHECK:           gpu.alloc (%[[MOST]]) : memref<?x3xi32>
+// CHECK:           gpu.launch blocks({{.*}} = %c1, %{{.+}} = %c1, {{.*}} = %c1024,
+// CHECK:             memref.atomic_rmw addi
+// CHECK:           gpu.launch blocks({{.*}} = %c1, %{{.+}} = %[[MOST]], {{.*}} = %c256,
+// CHECK:             nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>
+// CHECK:           gpu.dealloc
+// DOT-LABEL:   func.func @expert_rows
+// DOT-NOT:       nvvm.mma.sync
+// DOT:           nvvm.dot.accumulate.4way
+func.func @expert_rows(%q: memref<?x128xi8>, %s: memref<?xf32>, %i: memref<?xi64>, %w: memref<8192xi8>,
+                       %r: memref<2x20xi32>, %ws: memref<2x20xf32>, %y: memref<?x20xf32>) {
+  pqk.expert_linear ins(%q, %s, %i, %w, %r, %ws : memref<?x128xi8>, memref<?xf32>, memref<?xi64>, memref<8192xi8>,
+                        memref<2x20xi32>, memref<2x20xf32>) outs(%y : memref<?x20xf32>) {columns = 100 : i64}
+  return
+}
+
 // CHECK-LABEL: func.func @bfloat16_weights
 // CHECK:         vector.load %{{.+}} {alignment = 8 : i64} : memref<1600xi16>, vector<4xi16>
 // CHECK:         arith.shli
