@@ -149,7 +149,8 @@ def KernelsToNVVMPass : Pass<"pquant-kernels-to-nvvm", "::mlir::gpu::GPUModuleOp
   let description = [{
     Precondition: a module of kernels of gpu, arith, cf, math, memref, vector, LLVM and NVVM ops. Nothing but LLVM and NVVM ops
     is left. Square roots, rounding and fused multiplications become intrinsics; a mathematical function without an
-    exact instruction is an error, as no library is linked.
+    exact instruction is an error, as no library is linked. A block of up to 512 threads gets at most half of a multiprocessor's
+    registers, so that a block of the kernel behind it can begin beside it.
 
     ```
     %1 = math.sqrt %0 : f32

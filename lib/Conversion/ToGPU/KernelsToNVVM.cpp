@@ -58,6 +58,17 @@ static Operation *findUnsupported(Operation *root) {
   return found;
 }
 
+/// Limits registers such that two blocks of up to 512 threads fit a
+/// multiprocessor: two of the same kernel, or one of the kernel behind it,
+/// which has begun and waits for it.
+static void leaveRoom(LLVM::LLVMFuncOp function) {
+  auto sizes = function->getAttrOfType<DenseI32ArrayAttr>(
+      NVVM::NVVMDialect::getMaxntidAttrName());
+  if (sizes && llvm::product_of(sizes.asArrayRef()) <= 512)
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                      Builder(function).getI32IntegerAttr(2));
+}
+
 void KernelsToNVVMPass::runOnOperation() {
   MLIRContext *context = &getContext();
   LowerToLLVMOptions options(context);
@@ -78,6 +89,7 @@ void KernelsToNVVMPass::runOnOperation() {
   target.addLegalOp<gpu::GPUModuleOp>();
   if (failed(applyFullConversion(getOperation(), target, std::move(patterns))))
     return signalPassFailure();
+  getOperation()->walk(leaveRoom);
   if (Operation *op = findUnsupported(getOperation())) {
     op->emitOpError("has no code on this GPU");
     signalPassFailure();

@@ -30,12 +30,14 @@ static constexpr int64_t kTileBytes = layout::b16x256TileBytes;
 /// memory, which holds 48 KB for any kernel.
 static constexpr int64_t kPlaneBytes = kTileColumns;
 static constexpr int64_t kSharedBytes = 47 * 1024;
-/// Tiles that a warp loads before the activations are there: 32 registers of
-/// the 64 that a thread of a block of 32 warps has.
-static constexpr int64_t kPrefetched = 8;
 /// Row tiles of a block, at most.
 static constexpr int64_t kMostTiles = 12;
-static constexpr int64_t kMostWarps = 32;
+/// Two blocks of so many fit a multiprocessor, with 64 registers a thread:
+/// while one computes, that of the kernel behind it loads its weights.
+static constexpr int64_t kMostWarps = 16;
+/// Tiles that a warp loads before the activations are there: 40 of these
+/// registers.
+static constexpr int64_t kPrefetched = 10;
 
 namespace {
 /// A block for each multiprocessor, so that few blocks transpose the

@@ -5,6 +5,7 @@
 gpu.module @kernels {
   // CHECK-LABEL: llvm.func @f
   // CHECK-SAME:    nvvm.kernel
+  // CHECK-NOT:     nvvm.minctasm
   // CHECK:         llvm.intr.sqrt
   // CHECK:         llvm.intr.roundeven(%{{.+}}) : (f64) -> f64
   // CHECK-NOT:     llvm.call
@@ -14,6 +15,19 @@ gpu.module @kernels {
     %2 = math.sin %1 : f32
     %3 = math.exp %2 : f32
     memref.store %3, %x[%i] : memref<4xf32>
+    gpu.return
+  }
+
+  // CHECK-LABEL: llvm.func @of_known_size
+  // CHECK-SAME:    nvvm.maxntid = array<i32: 512, 1, 1>, nvvm.minctasm = 2 : i32
+  gpu.func @of_known_size() kernel attributes {known_block_size = array<i32: 512, 1, 1>} {
+    gpu.return
+  }
+
+  // CHECK-LABEL: llvm.func @of_large_blocks
+  // CHECK-NOT:     nvvm.minctasm
+  // CHECK:         llvm.return
+  gpu.func @of_large_blocks() kernel attributes {known_block_size = array<i32: 1024, 1, 1>} {
     gpu.return
   }
 }
