@@ -35,34 +35,39 @@ static constexpr int64_t kMostTiles = 12;
 /// Two blocks of so many fit a multiprocessor, with 64 registers a thread:
 /// while one computes, that of the kernel behind it loads its weights.
 static constexpr int64_t kMostWarps = 16;
-/// Tiles that a warp loads before the activations are there: 40 of these
-/// registers.
-static constexpr int64_t kPrefetched = 10;
+/// Tiles that a warp loads before the activations are there, of four of these
+/// registers each; fewer where it has sums of several rows.
+static constexpr int64_t kPrefetched = 10, kPrefetchedOfRows = 6;
+/// Rows that meet the weights at a time, at most.
+static constexpr int64_t kMostRows = 4;
 
 namespace {
 /// A block for each multiprocessor, so that few blocks transpose the
 /// activations: `tiles` row tiles, `groups` of them at a time, the columns of
-/// each shared by `split` warps.
+/// each shared by `split` warps. The weights are loaded once for all rows of
+/// activations, which come `rows` at a time.
 struct BitGemv {
   const Linear &linear;
   int64_t depth; ///< tiles along K
-  int64_t tiles, split, groups;
+  int64_t tiles, split, groups, rows;
 
   BitGemv(const Linear &linear);
-  /// Whether the planes and the sums fit into shared memory.
-  bool fits() const {
-    return depth * kPlaneBytes + tiles * split * kBlockRows * 4 <= kSharedBytes;
-  }
+  /// Whether the planes and the sums of a row fit into shared memory.
+  bool fits() const { return bytesOfRow() <= kSharedBytes; }
   void emit(OpBuilder &builder);
 
 private:
   int64_t threads() const { return kWarp * split * groups; }
+  int64_t bytesOfRow() const {
+    return depth * kPlaneBytes + tiles * split * kBlockRows * 4;
+  }
   /// Row tiles and column tiles of a warp.
   int64_t ownTiles() const { return llvm::divideCeil(tiles, groups); }
   int64_t ownColumns() const { return llvm::divideCeil(depth, split); }
   void chooseShape();
 
-  void storePlanes(KernelBuilder &b, const GPUBlock &block);
+  /// Those of row m, as the `r`-th of the rows that come together.
+  void storePlanes(KernelBuilder &b, const GPUBlock &block, Value m, int64_t r);
   Value transposeBits(KernelBuilder &b, Value bytes);
   void emitBlock(KernelBuilder &b, const GPUBlock &block);
   /// The weights of the warp's `i`-th row tile and `j`-th column tile, 0 where
@@ -71,9 +76,13 @@ private:
                               const Lane &at, int64_t i, int64_t j);
   Value columnTile(KernelBuilder &b, const Lane &at, int64_t j);
   SmallVector<Value> loadPlanes(KernelBuilder &b, const GPUBlock &block,
-                                const Lane &at, int64_t j);
+                                const Lane &at, int64_t r, int64_t j);
   void storeSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
-                 int64_t i, ValueRange acc);
+                 int64_t r, int64_t i, ValueRange acc);
+  /// `rows` rows from `first` on, by what the block has loaded of the weights.
+  void emitRows(KernelBuilder &b, const GPUBlock &block, const Lane &at,
+                ArrayRef<SmallVector<Value>> weights, Value weightScale,
+                Value first);
 };
 } // namespace
 
@@ -95,7 +104,7 @@ void BitGemv::chooseShape() {
 
 BitGemv::BitGemv(const Linear &linear)
     : linear(linear), depth(llvm::divideCeil(linear.columns, kTileColumns)),
-      tiles(1), split(1), groups(1) {
+      tiles(1), split(1), groups(1), rows(1) {
   int64_t outputs = cast<MemRefType>(linear.output.getType()).getDimSize(1);
   if (!ShapedType::isDynamic(outputs))
     tiles =
@@ -107,6 +116,8 @@ BitGemv::BitGemv(const Linear &linear)
     --tiles;
     chooseShape();
   }
+  if (cast<MemRefType>(linear.input.getType()).getDimSize(0) != 1)
+    rows = std::clamp<int64_t>(kSharedBytes / bytesOfRow(), 1, kMostRows);
 }
 
 /// Byte i, bit j of the result is byte j, bit i of `bytes`: 8 x 8 bits in an
@@ -126,14 +137,15 @@ Value BitGemv::transposeBits(KernelBuilder &b, Value bytes) {
 
 /// Shared byte ((k 32 + lane) 2 + half) 4 + j of tile k: plane lane / 4 of the
 /// columns 32 (lane % 4) + 128 half + 8 j and the seven behind.
-void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block) {
+void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block, Value m,
+                          int64_t r) {
   Value groups = b.index(depth * kTileColumns / 8);
   Value padded = b.index(linear.paddedColumns);
   b.forLoop(block.thread, groups, threads(), [&](Value group) {
     Value column = b.mul(group, 8);
     Value inside = b.compare(arith::CmpIPredicate::ult, column, padded);
     Value from = b.select(inside, column, b.index(0));
-    SmallVector<Value> words = loadWords(b, linear.input, {block.y, from}, 2);
+    SmallVector<Value> words = loadWords(b, linear.input, {m, from}, 2);
     Value low = arith::ExtUIOp::create(b, b.getI64Type(), words[0]);
     Value high = arith::ExtUIOp::create(b, b.getI64Type(), words[1]);
     Value bytes = b.bitOr(low, b.shiftLeft(high, 32));
@@ -148,6 +160,8 @@ void BitGemv::storePlanes(KernelBuilder &b, const GPUBlock &block) {
     Value tile = arith::DivUIOp::create(b, group, b.index(32));
     Value place = b.add(b.mul(tile, kPlaneBytes), b.mul(bits(2, 2), 8));
     place = b.add(b.add(place, b.mul(bits(4, 1), 4)), bits(0, 2));
+    if (r)
+      place = b.add(place, r * depth * kPlaneBytes);
     for (int64_t plane = 0; plane < 8; ++plane)
       b.store(b.truncate(b.shiftRightLogical(planes, 8 * plane), b.getI8Type()),
               block.shared[0], b.add(place, 32 * plane));
@@ -181,15 +195,17 @@ SmallVector<Value> BitGemv::loadTile(KernelBuilder &b, const GPUBlock &block,
 }
 
 SmallVector<Value> BitGemv::loadPlanes(KernelBuilder &b, const GPUBlock &block,
-                                       const Lane &at, int64_t j) {
+                                       const Lane &at, int64_t r, int64_t j) {
   Value place =
       b.add(b.mul(columnTile(b, at, j), kPlaneBytes), b.mul(at.lane, 8));
+  if (r)
+    place = b.add(place, r * depth * kPlaneBytes);
   return loadWords(b, block.shared[0], place, 2);
 }
 
-/// shared[1][tile, part] = the warp's sums of 16 rows.
+/// shared[1][tile, part] = the warp's sums of 16 rows of weights.
 void BitGemv::storeSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
-                        int64_t i, ValueRange acc) {
+                        int64_t r, int64_t i, ValueRange acc) {
   // A lane has planes 2 quad and 2 quad + 1 of rows lane / 4 and 8 below.
   Type i32 = b.getI32Type();
   Value quad = arith::IndexCastOp::create(b, i32, at.quad);
@@ -212,43 +228,41 @@ void BitGemv::storeSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
         stores, b.compare(arith::CmpIPredicate::ult, tile, b.index(tiles)));
   b.ifElse(stores, [&] {
     for (int64_t half = 0; half < 2; ++half)
-      b.store(sums[half], block.shared[1],
-              {tile, part, b.add(at.row, 8 * half)});
+      b.store(
+          sums[half], block.shared[1],
+          {r ? b.add(tile, r * tiles) : tile, part, b.add(at.row, 8 * half)});
   });
 }
 
-void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
-  Lane at(b, block.thread);
-  // Weights first: they do not wait for the activations.
-  SmallVector<std::pair<int64_t, int64_t>> places;
-  for (int64_t i = 0; i < ownTiles(); ++i)
-    for (int64_t j = 0; j < ownColumns(); ++j)
-      places.emplace_back(i, j);
-  SmallVector<SmallVector<Value>> weights;
-  for (auto [i, j] : ArrayRef(places).take_front(kPrefetched))
-    weights.push_back(loadTile(b, block, at, i, j));
+void BitGemv::emitRows(KernelBuilder &b, const GPUBlock &block, const Lane &at,
+                       ArrayRef<SmallVector<Value>> weights, Value weightScale,
+                       Value first) {
   Value n = b.add(b.mul(block.x, tiles * kBlockRows), block.thread);
-  Value weightScale = loadWeightScale(b, linear, block.y, n);
-  waitForKernels(b);
-  Value scale = b.load(linear.scale, block.y);
-  Value sum = b.load(linear.sum, block.y);
-  Value before = loadBefore(b, linear, block.y, n);
-  storePlanes(b, block);
+  Value last = b.sub(linear.rows, b.index(1));
+  SmallVector<Value> m, scale, sum, before;
+  for (int64_t r = 0; r < rows; ++r) {
+    m.push_back(r ? arith::MinUIOp::create(b, b.add(first, r), last) : first);
+    scale.push_back(b.load(linear.scale, m[r]));
+    sum.push_back(b.load(linear.sum, m[r]));
+    before.push_back(loadBefore(b, linear, m[r], n));
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    storePlanes(b, block, m[r], r);
   gpu::BarrierOp::create(b);
-  SmallVector<SmallVector<Value>> planes;
-  for (int64_t j = 0; j < ownColumns(); ++j)
-    planes.push_back(loadPlanes(b, block, at, j));
   Value zero = b.constant(b.getI32Type(), 0);
-  SmallVector<Value> acc;
-  for (auto [unit, place] : llvm::enumerate(places)) {
-    auto [i, j] = place;
-    if (j == 0)
-      acc.assign(4, zero);
-    acc = mmaBits(
-        b, unit < weights.size() ? weights[unit] : loadTile(b, block, at, i, j),
-        planes[j], acc);
-    if (j + 1 == ownColumns())
-      storeSums(b, block, at, i, acc);
+  SmallVector<SmallVector<Value>> acc(rows);
+  size_t unit = 0;
+  for (int64_t i = 0; i < ownTiles(); ++i) {
+    for (SmallVector<Value> &sums : acc)
+      sums.assign(4, zero);
+    for (int64_t j = 0; j < ownColumns(); ++j, ++unit) {
+      SmallVector<Value> tile =
+          unit < weights.size() ? weights[unit] : loadTile(b, block, at, i, j);
+      for (int64_t r = 0; r < rows; ++r)
+        acc[r] = mmaBits(b, tile, loadPlanes(b, block, at, r, j), acc[r]);
+    }
+    for (int64_t r = 0; r < rows; ++r)
+      storeSums(b, block, at, r, i, acc[r]);
   }
   gpu::BarrierOp::create(b);
   Value ours = b.compare(arith::CmpIPredicate::ult, block.thread,
@@ -256,21 +270,48 @@ void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
   b.ifElse(ours, [&] {
     Value tile = arith::DivUIOp::create(b, block.thread, b.index(kBlockRows));
     Value row = arith::RemUIOp::create(b, block.thread, b.index(kBlockRows));
-    Value plus = zero;
-    for (int64_t part = 0; part < split; ++part)
-      plus = b.add(plus, b.load(block.shared[1], {tile, b.index(part), row}));
-    storeResult(b, linear, block.y, n, b.sub(b.add(plus, plus), sum),
-                b.mul(scale, weightScale), before);
+    for (int64_t r = 0; r < rows; ++r) {
+      // A row that is not there is the last one, which gets the same again;
+      // where it adds to what was there, only once.
+      Value plus = zero;
+      for (int64_t part = 0; part < split; ++part)
+        plus = b.add(plus, b.load(block.shared[1], {b.add(tile, r * tiles),
+                                                    b.index(part), row}));
+      storeResult(b, linear, m[r], n, b.sub(b.add(plus, plus), sum[r]),
+                  b.mul(scale[r], weightScale), before[r]);
+    }
+  });
+}
+
+void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
+  Lane at(b, block.thread);
+  // Weights first: they do not wait for the activations.
+  int64_t prefetched = rows > 1 ? kPrefetchedOfRows : kPrefetched;
+  SmallVector<SmallVector<Value>> weights;
+  for (int64_t unit = 0, end = ownTiles() * ownColumns();
+       unit < std::min(prefetched, end); ++unit)
+    weights.push_back(
+        loadTile(b, block, at, unit / ownColumns(), unit % ownColumns()));
+  Value n = b.add(b.mul(block.x, tiles * kBlockRows), block.thread);
+  Value weightScale = loadWeightScale(b, linear, b.index(0), n);
+  waitForKernels(b);
+  if (rows == 1)
+    return emitRows(b, block, at, weights, weightScale, block.y);
+  // What a round reads of shared memory, it has read before a barrier of the
+  // next one behind which that is written.
+  b.forLoop(b.index(0), linear.rows, rows, [&](Value first) {
+    emitRows(b, block, at, weights, weightScale, first);
   });
 }
 
 void BitGemv::emit(OpBuilder &builder) {
   KernelBuilder b(linear.loc, builder);
+  Value blocks = b.ceilDiv(linear.tiles, tiles);
   buildLaunch(
-      builder, linear.loc, {b.ceilDiv(linear.tiles, tiles), linear.rows},
-      threads(),
-      {getSharedType({depth * kPlaneBytes}, b.getI8Type()),
-       getSharedType({tiles, split, kBlockRows}, b.getI32Type())},
+      builder, linear.loc,
+      {blocks, rows == 1 ? linear.rows : Value(b.index(1))}, threads(),
+      {getSharedType({rows * depth * kPlaneBytes}, b.getI8Type()),
+       getSharedType({rows * tiles, split, kBlockRows}, b.getI32Type())},
       [&](KernelBuilder &b, const GPUBlock &block) { emitBlock(b, block); });
 }
 

@@ -26,7 +26,8 @@ inline constexpr int64_t kThreads = 256, kWarps = kThreads / kWarp;
 inline constexpr int64_t kBlockRows = 16;
 /// Multiprocessors of a large GPU, each of which has a block to do.
 inline constexpr int64_t kMultiprocessors = 132;
-/// Rows up to which weights are read again for each: a matrix-vector kernel.
+/// Rows up to which a matrix-vector kernel takes them, one after the other or
+/// a few at a time.
 inline constexpr int64_t kGemvRows = 8;
 
 /// The operands of a linear op; null where it has none.

@@ -120,7 +120,8 @@ def main():
                 scale = 0.2 if len(shapes) == 5 else 0.125
                 arrays, expected = attention(shapes, kinds, np.float32(scale), len(shapes) == 4)
             else:
-                arrays, expected = linear(shapes, 530 if name == "binary" else 300, name == "binary")
+                columns = {"binary": 530, "binary_few": 12530, "int8": 300}[name]
+                arrays, expected = linear(shapes, columns, name.startswith("binary"))
             program = ptx.Program(text, name + "_kernel")
             grid, threads = numbers("known_grid_size", kernel), numbers("maxntid", kernel)[0]
             got = run(program, arrays, order, grid, threads)

@@ -1,4 +1,4 @@
-// Many rows, of sizes off every block.
+// Sizes off every block.
 
 #generic = #pquant.level<"generic", cpu = "x86-64-v2", features = "", requires = "", vector_bits = 128>
 #gpu = #pquant.gpu<"nvptx64-nvidia-cuda", chip = "sm_90a", features = "+ptx80", capabilities = "CAPABILITIES">
@@ -10,6 +10,15 @@ func.func @binary(%q: memref<150x576xi8>, %s: memref<150xf32>, %t: memref<150xi3
   pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<150x576xi8>, memref<150xf32>, memref<150xi32>, memref<15360xi8>,
                         memref<145xf32>) outs(%y : memref<150x145xf32>) accumulate
                         {columns = 530 : i64, layout = #pquant.layout<b16x256>}
+  return
+}
+
+// Few rows: three at a time meet two tiles of weights in a block, more of them than a warp has loaded before.
+func.func @binary_few(%q: memref<5x12544xi8>, %s: memref<5xf32>, %t: memref<5xi32>, %w: memref<3336704xi8>,
+                      %ws: memref<2113xf32>, %y: memref<5x2113xf32>) {
+  pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<5x12544xi8>, memref<5xf32>, memref<5xi32>, memref<3336704xi8>,
+                        memref<2113xf32>) outs(%y : memref<5x2113xf32>) accumulate
+                        {columns = 12530 : i64, layout = #pquant.layout<b16x256>}
   return
 }
 

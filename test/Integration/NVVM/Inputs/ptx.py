@@ -46,6 +46,27 @@ class Program:
             elif statement and not statement.startswith("."):
                 self.code.append(self.parse(statement))
         self.code.append((None, "ret", []))
+        self.joins = self.find_joins()
+
+    def find_joins(self):
+        """Where the lanes that a branch parts meet again: behind it on every way."""
+        end = len(self.code)
+        following = [{i + 1} for i in range(end)]
+        for i, (guard, opcode, operands) in enumerate(self.code):
+            if opcode.startswith("bra") or opcode == "ret":
+                following[i] = ({i + 1} if guard else set()) | {end if opcode == "ret" else self.labels[operands[0]]}
+        everything = (1 << (end + 1)) - 1
+        behind, changed = [everything] * end + [1 << end], True
+        while changed:
+            changed = False
+            for i in reversed(range(end)):
+                common = everything
+                for j in following[i]:
+                    common &= behind[j]
+                changed |= behind[i] != common | 1 << i
+                behind[i] = common | 1 << i
+        place = {after: i for i, after in enumerate(behind)}
+        return {i: place[behind[i] & ~(1 << i)] for i in range(end) if len(following[i]) > 1}
 
     @staticmethod
     def parse(statement):
@@ -58,7 +79,8 @@ class Warp:
     def __init__(self, program, memory, shared, words, special, first):
         self.program, self.memory, self.shared, self.words = program, memory, shared, words
         self.special = dict(special, **{"%tid.x": first + LANE})
-        self.counter, self.done = np.zeros(LANES, int), np.zeros(LANES, bool)
+        # What lanes do next, the innermost part last: where they are, which, and where they meet the others.
+        self.parts = [[0, np.ones(LANES, bool), None]]
         self.registers, self.copies, self.groups, self.products = {}, [], [], []
 
     def get(self, operand, kind="u64"):
@@ -84,18 +106,28 @@ class Warp:
 
     def run(self):
         """Up to a barrier (True) or the end (False)."""
-        while not self.done.all():
-            here = ~self.done & (self.counter == self.counter[~self.done].min())
-            guard, opcode, operands = self.program.code[self.counter[here][0]]
-            self.counter[here] += 1
+        while self.parts:
+            part = self.parts[-1]
+            place, here, join = part
+            if place == join or not here.any():
+                self.parts.pop()
+                continue
+            guard, opcode, operands = self.program.code[place]
+            part[0] += 1
             lanes = here.copy()
             if guard:
                 lanes &= self.get(guard.lstrip("!"), "pred") ^ (guard[0] == "!")
             parts = opcode.split(".")
             if parts[0] == "bra":
-                self.counter[lanes] = self.program.labels[operands[0]]
+                target = self.program.labels[operands[0]]
+                if (lanes == here).all():
+                    part[0] = target
+                elif lanes.any():
+                    part[0] = self.program.joins[place]
+                    self.parts += [[place + 1, here & ~lanes, part[0]], [target, lanes, part[0]]]
             elif parts[0] == "ret":
-                self.done |= lanes
+                for other in self.parts:
+                    other[1] = other[1] & ~lanes
             elif parts[0] == "bar":
                 assert lanes.all(), "a barrier of diverged lanes"
                 return True
@@ -256,12 +288,16 @@ class Warp:
         source = number if parts[2] == "idx" else LANE ^ number
         self.put(operands[0].split("|")[0], self.get(operands[1], "u32")[source], lanes)
 
-    def bytes_of_rows(self, registers):
-        """16 rows of 32 signed bytes, of a first operand."""
+    def words_of_rows(self, registers):
+        """16 rows of 8 words, of a first operand."""
         rows = np.zeros((16, 8), np.uint32)
         for i, register in enumerate(registers):
             rows[ROW + i % 2 * 8, QUAD + i // 2 * 4] = self.get(register, "u32")
-        return rows.view(np.int8).astype(int)
+        return rows
+
+    def bytes_of_rows(self, registers):
+        """16 rows of 32 signed bytes, of a first operand."""
+        return self.words_of_rows(registers).view(np.int8).astype(int)
 
     def add_product(self, results, sums, product, kind, lanes):
         """Adds 16 rows by any multiple of eight columns."""
@@ -275,10 +311,14 @@ class Warp:
     def do_mma(self, parts, operands, lanes):
         assert lanes.all(), "a product of diverged lanes"
         results, first, second, sums = operands
-        if "m16n8k32" in parts:
+        if "tf32" not in parts:
             columns = np.zeros((8, 8), np.uint32)
             for i, register in enumerate(second):
                 columns[ROW, QUAD + 4 * i] = self.get(register, "u32")
+        if "m16n8k256" in parts and "and" in parts and "popc" in parts:
+            bits = [np.unpackbits(words.view(np.uint8), axis=1).astype(int) for words in (self.words_of_rows(first), columns)]
+            return self.add_product(results, sums, bits[0] @ bits[1].T, "s32", lanes)
+        if "m16n8k32" in parts:
             product = self.bytes_of_rows(first) @ columns.view(np.int8).astype(int).T
             return self.add_product(results, sums, product, "s32", lanes)
         assert "m16n8k8" in parts and "tf32" in parts, parts
