@@ -68,6 +68,14 @@ struct ReshapeUnitTranspose : OpRewritePattern<linalg::GenericOp> {
                                 PatternRewriter &rewriter) const override;
 };
 
+/// Sizes that are constants become part of the type, so that they can become
+/// part of the types around it.
+struct KnowExpandedSizes : OpRewritePattern<tensor::ExpandShapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(tensor::ExpandShapeOp op,
+                                PatternRewriter &rewriter) const override;
+};
+
 struct FuseElementwisePass
     : pquant::impl::FuseElementwisePassBase<FuseElementwisePass> {
   void runOnOperation() override;
@@ -118,6 +126,34 @@ ReshapeUnitTranspose::matchAndRewrite(linalg::GenericOp op,
   return success();
 }
 
+LogicalResult
+KnowExpandedSizes::matchAndRewrite(tensor::ExpandShapeOp op,
+                                   PatternRewriter &rewriter) const {
+  RankedTensorType type = op.getResultType();
+  SmallVector<OpFoldResult> sizes = op.getMixedOutputShape();
+  SmallVector<int64_t> shape(type.getShape());
+  for (auto [i, group] : llvm::enumerate(op.getReassociationIndices())) {
+    auto isKnown = [&](int64_t dim) {
+      return getConstantIntValue(sizes[dim]).value_or(-1) >= 0;
+    };
+    // Of a source whose size is open, one size stays so.
+    if (op.getSrcType().isDynamicDim(i) && llvm::all_of(group, isKnown))
+      continue;
+    for (int64_t dim : llvm::make_filter_range(group, isKnown)) {
+      shape[dim] = *getConstantIntValue(sizes[dim]);
+      sizes[dim] = rewriter.getIndexAttr(shape[dim]);
+    }
+  }
+  if (type.getShape() == ArrayRef(shape))
+    return rewriter.notifyMatchFailure(op, "nothing more is known");
+  Value result = tensor::ExpandShapeOp::create(
+      rewriter, op.getLoc(),
+      RankedTensorType::get(shape, type.getElementType(), type.getEncoding()),
+      op.getSrc(), op.getReassociationIndices(), sizes);
+  rewriter.replaceOpWithNewOp<tensor::CastOp>(op, type, result);
+  return success();
+}
+
 /// Whether the consumer of `operand` reads every element of it exactly once.
 static bool readsOnce(OpOperand *operand) {
   auto consumer = dyn_cast<linalg::LinalgOp>(operand->getOwner());
@@ -136,7 +172,7 @@ void FuseElementwisePass::runOnOperation() {
     return signalPassFailure();
 
   RewritePatternSet fuse(context);
-  fuse.add<GeneralizeNamed, ReshapeUnitTranspose>(context);
+  fuse.add<GeneralizeNamed, KnowExpandedSizes, ReshapeUnitTranspose>(context);
   linalg::populateElementwiseOpsFusionPatterns(fuse, readsOnce);
   populateMathAlgebraicSimplificationPatterns(fuse);
   linalg::GenericOp::getCanonicalizationPatterns(fuse, context);

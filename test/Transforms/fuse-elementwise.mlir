@@ -200,3 +200,22 @@ func.func @two_users_stay(%a: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
   %2 = linalg.sqrt ins(%0 : tensor<4xf32>) outs(%e : tensor<4xf32>) -> tensor<4xf32>
   return %1, %2 : tensor<4xf32>, tensor<4xf32>
 }
+
+// -----
+
+// Constant sizes become part of the type; a size of a source whose own size is open stays so.
+// CHECK-LABEL: func.func @expand(
+// CHECK-SAME:    %[[X:.+]]: tensor<?x8xf32>, %[[N:.+]]: index
+// CHECK:         %[[A:.+]] = tensor.expand_shape %[[X]] {{\[\[}}0, 1], [2]] output_shape [1, %[[N]], 8] : tensor<?x8xf32> into tensor<1x?x8xf32>
+// CHECK:         %[[B:.+]] = tensor.cast %[[A]] : tensor<1x?x8xf32> to tensor<?x?x8xf32>
+// CHECK:         %[[C:.+]] = tensor.expand_shape %[[X]] {{\[\[}}0], [1, 2]] output_shape [%c1, 2, 4] : tensor<?x8xf32> into tensor<?x2x4xf32>
+// CHECK:         %[[D:.+]] = tensor.expand_shape %[[X]] {{.*}} into tensor<?x?x8xf32>
+// CHECK:         return %[[B]], %[[C]], %[[D]]
+func.func @expand(%x: tensor<?x8xf32>, %n: index) -> (tensor<?x?x8xf32>, tensor<?x2x4xf32>, tensor<?x?x8xf32>) {
+  %c1 = arith.constant 1 : index
+  %negative = arith.constant -1 : index
+  %a = tensor.expand_shape %x [[0, 1], [2]] output_shape [%c1, %n, 8] : tensor<?x8xf32> into tensor<?x?x8xf32>
+  %b = tensor.expand_shape %x [[0], [1, 2]] output_shape [%c1, 2, 4] : tensor<?x8xf32> into tensor<?x2x4xf32>
+  %d = tensor.expand_shape %x [[0, 1], [2]] output_shape [%negative, %n, 8] : tensor<?x8xf32> into tensor<?x?x8xf32>
+  return %a, %b, %d : tensor<?x?x8xf32>, tensor<?x2x4xf32>, tensor<?x?x8xf32>
+}

@@ -168,7 +168,10 @@ def LinalgToGPUPass : Pass<"pquant-linalg-to-gpu"> {
     `gpu.launch`: a thread for each point of the parallel dimensions, or a block where a reduction is long and
     associative. Ops of static size on a few thousand elements that follow one another, `pqk.quantize` of one row among
     them, share a launch of one block: what a thread has computed stays in its registers, loads are of four elements
-    where they stand side by side, and barriers stand only where a thread reads what another one wrote.
+    where they stand side by side, and barriers stand only where a thread reads what another one wrote. So do several ops
+    on the rows of one open dimension, where row r of what each writes follows from row r of what it reads, in a block for
+    each row. Other tensor work may stand between the ops when it has no memory in common with those before it. GPU memory
+    that is then only written is erased.
 
     ```
     linalg.generic {parallel, reduction} ins(%a : memref<?x4096xf32>) outs(%b : memref<?xf32>) { ... addf ... }
@@ -178,7 +181,8 @@ def LinalgToGPUPass : Pass<"pquant-linalg-to-gpu"> {
   }];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
-    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+    "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
 def LinalgToLoopsPass : Pass<"pquant-linalg-to-loops"> {

@@ -111,7 +111,7 @@ def FuseElementwisePass : Pass<"pquant-fuse-elementwise"> {
     Turns `linalg.softmax` and `tensor.concat` into simpler ops, powers with small constant exponents into
     multiplications, and fuses an elementwise `linalg` op into its only user where that user reads each of its elements
     once, so that no arithmetic is repeated. An elementwise op that is broadcast by its user, or has several users, is
-    left alone.
+    left alone. Constant sizes of `tensor.expand_shape` become part of its type.
 
     ```
     %1 = linalg.generic {add} ins(%a, %b) ...

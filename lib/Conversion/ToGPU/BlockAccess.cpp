@@ -159,6 +159,81 @@ static bool isAligned(Value memref) {
   return isFunctionArgument(memref);
 }
 
+/// Whether a reshape makes no stride of its own from an open size: such a size
+/// comes first in its group.
+static bool keepsStrides(memref::ExpandShapeOp op) {
+  MemRefType type = op.getResultType();
+  for (ArrayRef<int64_t> group : op.getReassociationIndices()) {
+    bool isFirst = true;
+    for (int64_t dim : group) {
+      if (type.isDynamicDim(dim) && !isFirst)
+        return false;
+      isFirst &= type.getDimSize(dim) == 1;
+    }
+  }
+  return true;
+}
+
+/// Whether strides of a memref that depend on open sizes are multiples of
+/// `lanes`: they are multiples of what stands behind these sizes.
+static bool areOpenStridesMultiple(Value memref, int64_t lanes) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (type.getLayout().isIdentity()) {
+    int64_t inner = 1;
+    for (int64_t size : llvm::reverse(type.getShape())) {
+      if (ShapedType::isDynamic(size))
+        return inner % lanes == 0;
+      inner *= size;
+    }
+    return false;
+  }
+  Operation *op = memref.getDefiningOp();
+  if (auto view = dyn_cast_or_null<memref::SubViewOp>(op)) {
+    if (llvm::any_of(view.getStaticStrides(),
+                     [](int64_t stride) { return stride != 1; }))
+      return false;
+  } else if (auto expand = dyn_cast_or_null<memref::ExpandShapeOp>(op)) {
+    if (!keepsStrides(expand))
+      return false;
+  } else if (!isa_and_nonnull<memref::CollapseShapeOp, memref::CastOp>(op)) {
+    return false;
+  }
+  return areOpenStridesMultiple(op->getOperand(0), lanes);
+}
+
+/// Whether the offset of a view is a multiple of `lanes`, whatever its parts
+/// are.
+static bool isOffsetMultiple(Value memref, int64_t lanes) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return false;
+  if (!ShapedType::isDynamic(offset))
+    return offset % lanes == 0;
+  Operation *op = memref.getDefiningOp();
+  auto view = dyn_cast_or_null<memref::SubViewOp>(op);
+  if (isa_and_nonnull<memref::CollapseShapeOp, memref::ExpandShapeOp,
+                      memref::CastOp>(op))
+    return isOffsetMultiple(op->getOperand(0), lanes);
+  if (!view)
+    return false;
+  strides.clear();
+  if (failed(view.getSourceType().getStridesAndOffset(strides, offset)))
+    return false;
+  for (auto [index, stride] :
+       llvm::zip_equal(view.getStaticOffsets(), strides)) {
+    bool isMultiple = ShapedType::isDynamic(stride)
+                          ? areOpenStridesMultiple(view.getSource(), lanes)
+                          : stride % lanes == 0;
+    if (!isMultiple && index != 0 &&
+        (ShapedType::isDynamic(index) || ShapedType::isDynamic(stride) ||
+         index * stride % lanes))
+      return false;
+  }
+  return isOffsetMultiple(view.getSource(), lanes);
+}
+
 bool pquant::isVectorAccess(Value memref, AffineMap map,
                             ArrayRef<int64_t> sizes, int64_t lanes) {
   auto type = cast<MemRefType>(memref.getType());
@@ -169,10 +244,11 @@ bool pquant::isVectorAccess(Value memref, AffineMap map,
   if (inner < 0 || sizes[inner] % lanes ||
       failed(type.getStridesAndOffset(strides, offset)) || type.getRank() == 0)
     return false;
-  auto isMultiple = [&](int64_t value) {
-    return !ShapedType::isDynamic(value) && value % lanes == 0;
+  auto isMultiple = [&](int64_t stride) {
+    return ShapedType::isDynamic(stride) ? areOpenStridesMultiple(memref, lanes)
+                                         : stride % lanes == 0;
   };
-  if (!isMultiple(offset))
+  if (!isOffsetMultiple(memref, lanes))
     return false;
   int64_t last = type.getRank() - 1;
   while (last > 0 && type.getDimSize(last) == 1)

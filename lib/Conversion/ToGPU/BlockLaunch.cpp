@@ -25,17 +25,22 @@ int64_t BlockLaunch::lanesOf(int64_t count) {
   return count % kLanes ? 1 : kLanes;
 }
 
-BlockLaunch::Share::Share(int64_t count)
-    : count(count), lanes(lanesOf(count)),
-      rounds(llvm::divideCeil(count / lanes, kBlockThreads)) {}
+int64_t BlockLaunch::threadsFor(int64_t points) {
+  int64_t wanted = llvm::PowerOf2Ceil(points / lanesOf(points));
+  return std::clamp<int64_t>(wanted, 128, kBlockThreads);
+}
+
+BlockLaunch::Share::Share(int64_t count, int64_t threads)
+    : count(count), threads(threads), lanes(lanesOf(count)),
+      rounds(llvm::divideCeil(count / lanes, threads)) {}
 
 bool BlockLaunch::Share::isFull(int64_t round) const {
-  return (round + 1) * kBlockThreads * lanes <= count;
+  return (round + 1) * threads * lanes <= count;
 }
 
 Value BlockLaunch::isInside(const Share &share, int64_t round) {
   return b.compare(arith::CmpIPredicate::ult, block.thread,
-                   b.index(share.count / share.lanes - round * kBlockThreads));
+                   b.index(share.count / share.lanes - round * threads));
 }
 
 Value BlockLaunch::firstPoint(const Share &share, int64_t round) {
@@ -43,7 +48,7 @@ Value BlockLaunch::firstPoint(const Share &share, int64_t round) {
     return b.index(0);
   Value chunk = block.thread;
   if (round)
-    chunk = b.add(chunk, round * kBlockThreads);
+    chunk = b.add(chunk, round * threads);
   if (!share.isFull(round))
     chunk = b.select(isInside(share, round), chunk, b.index(0));
   return share.lanes == 1 ? chunk : b.mul(chunk, share.lanes);
@@ -263,9 +268,8 @@ void BlockLaunch::write(Value memref, AffineMap map, ArrayRef<int64_t> sizes,
 // The launch
 //===----------------------------------------------------------------------===//
 
-BlockLaunch::BlockLaunch(OpBuilder &builder, Location loc)
-    : b(loc, builder), block{} {
-  buildLaunch(builder, loc, {}, kBlockThreads, {},
+void BlockLaunch::open(OpBuilder &builder, Location loc, ArrayRef<Value> grid) {
+  buildLaunch(builder, loc, grid, threads, {},
               [&](KernelBuilder &inner, const GPUBlock &outer) {
                 launch = cast<gpu::LaunchOp>(
                     inner.getInsertionBlock()->getParentOp());
@@ -273,6 +277,21 @@ BlockLaunch::BlockLaunch(OpBuilder &builder, Location loc)
               });
   launch.getBody().front().getTerminator()->erase();
   b.setInsertionPointToEnd(&launch.getBody().front());
+}
+
+BlockLaunch::BlockLaunch(OpBuilder &builder, Location loc)
+    : threads(kBlockThreads), b(loc, builder), block{} {
+  open(builder, loc, {});
+}
+
+BlockLaunch::BlockLaunch(OpBuilder &builder, Location loc, Value rows,
+                         int64_t threads,
+                         function_ref<void(KernelBuilder &, Value)> views)
+    : threads(threads), b(loc, builder), block{} {
+  open(builder, loc, rows);
+  views(b, block.x);
+  startSegment();
+  top = segment;
 }
 
 void BlockLaunch::finish() { gpu::TerminatorOp::create(b); }

@@ -9,7 +9,8 @@
 // barriers wait for. So ops that follow one another share a block, whose
 // threads keep their elements in registers: an element that its own thread has
 // computed is not loaded again, barriers stand only where a thread reads what
-// another one wrote, and loads that depend on none of the ops come first.
+// another one wrote, and loads that depend on none of the ops come first. Of
+// many rows each has a block.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,14 +34,23 @@ SmallVector<Value> cloneBody(KernelBuilder &b, mlir::linalg::GenericOp op,
 
 class BlockLaunch {
 public:
-  /// Whether `op` can be part: elementwise on few points, the reduction of a
-  /// row to one element, or the quantiser of one row.
-  static bool accepts(Operation *op);
+  /// The points of `op` for a block, if it can be part: elementwise on few
+  /// points, the reduction of a row to one element, or the quantiser of one
+  /// row. Of an op on many rows, `rows` is the loop that goes over them, and
+  /// the points are those of a row.
+  static std::optional<int64_t> accepts(Operation *op,
+                                        std::optional<unsigned> rows = {});
   /// How many of `count` points that follow one another a thread takes.
   static int64_t lanesOf(int64_t count);
+  /// Threads for ops of up to `points` points: with as many as have some, sums
+  /// are those of kBlockThreads, bit for bit.
+  static int64_t threadsFor(int64_t points);
 
   /// Begins the launch; `add` the ops in their order, then `finish`.
   BlockLaunch(OpBuilder &builder, Location loc);
+  /// Of a block for each row. `views` makes what the ops take of a row.
+  BlockLaunch(OpBuilder &builder, Location loc, Value rows, int64_t threads,
+              function_ref<void(KernelBuilder &, Value row)> views);
   void add(Operation *op);
   void finish();
 
@@ -48,18 +58,20 @@ private:
   /// The elements of a thread: those of `lanes` points for each round.
   using Elements = SmallVector<SmallVector<Value>>;
   /// How threads share `count` points: round i of thread t begins at point
-  /// (1024 i + t) * lanes.
+  /// (threads i + t) * lanes.
   struct Share {
-    explicit Share(int64_t count);
+    Share(int64_t count, int64_t threads);
     /// Whether every thread has points in this round.
     bool isFull(int64_t round) const;
-    int64_t count, lanes, rounds;
+    int64_t count, threads, lanes, rounds;
   };
   struct Known {
     BlockAccess access;
     Elements elements;
   };
 
+  Share shareOf(int64_t count) const { return Share(count, threads); }
+  void open(OpBuilder &builder, Location loc, ArrayRef<Value> grid);
   /// The first of a thread's points in a round; of threads that have none, 0.
   Value firstPoint(const Share &share, int64_t round);
   /// Whether the thread has points in a round that is not full.
@@ -97,17 +109,19 @@ private:
                              ValueRange outputs, ValueRange point);
   void addElementwise(mlir::linalg::GenericOp op);
   void addReduction(mlir::linalg::GenericOp op);
+  void addShortReduction(mlir::linalg::GenericOp op);
   void addQuantize(Operation *op);
   Value reduce(Value value, function_ref<Value(Value, Value)> combine);
 
   mlir::gpu::LaunchOp launch;
+  int64_t threads;
   KernelBuilder b;
   GPUBlock block;
   /// What was loaded and stored since the last barrier, and stored at all.
   SmallVector<BlockAccess> loaded, stored, everStored;
   /// What each thread has in registers.
   SmallVector<Known> known;
-  /// Behind these stand loads at the start of the body (null before the first)
+  /// Behind these stand loads at the start of the body (null: where it begins)
   /// and behind the last barrier.
   Operation *top = nullptr, *segment = nullptr;
 };

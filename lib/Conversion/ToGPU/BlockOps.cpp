@@ -19,7 +19,9 @@ using namespace pquant;
 
 /// Elements of a row, and points of an elementwise op, that a block takes.
 static constexpr int64_t kLongestRow = 16 * kBlockThreads,
-                         kMostPoints = 8 * kBlockThreads;
+                         kMostPoints = 12 * kBlockThreads;
+/// Reductions up to this length are run by every thread.
+static constexpr int64_t kShortReduction = 32;
 
 static bool isParallel(utils::IteratorType type) {
   return type == utils::IteratorType::parallel;
@@ -53,42 +55,71 @@ SmallVector<Value> pquant::cloneBody(KernelBuilder &b, linalg::GenericOp op,
   return results;
 }
 
-/// One row that fits into registers.
-static bool acceptsQuantize(pqk::QuantizeOp op) {
+/// A row fits into registers.
+static std::optional<int64_t> acceptsQuantize(pqk::QuantizeOp op,
+                                              bool isOfRows) {
   auto input = cast<MemRefType>(op.getInput().getType());
   auto values = cast<MemRefType>(op.getValues().getType());
-  return input.hasStaticShape() && values.hasStaticShape() &&
-         input.isLastDimUnitStride() && values.isLastDimUnitStride() &&
-         input.getDimSize(0) == 1 && input.getDimSize(1) > 0 &&
-         input.getDimSize(1) <= kLongestRow;
+  int64_t columns = input.getDimSize(1);
+  if (ShapedType::isDynamic(columns) || columns < 1 || columns > kLongestRow ||
+      ShapedType::isDynamic(values.getDimSize(1)) ||
+      !input.isLastDimUnitStride() || !values.isLastDimUnitStride() ||
+      (!isOfRows && (input.getDimSize(0) != 1 || values.getDimSize(0) != 1)))
+    return std::nullopt;
+  return columns;
 }
 
-bool BlockLaunch::accepts(Operation *op) {
+/// Whether a memref, or each of the rows that loop `rows` goes over, has one
+/// element.
+static bool isOneElement(MemRefType type, AffineMap map,
+                         std::optional<unsigned> rows) {
+  for (auto [size, result] : llvm::zip_equal(type.getShape(), map.getResults()))
+    if (size != 1 &&
+        (!rows || result != getAffineDimExpr(*rows, map.getContext())))
+      return false;
+  return true;
+}
+
+std::optional<int64_t> BlockLaunch::accepts(Operation *op,
+                                            std::optional<unsigned> rows) {
   if (auto quantize = dyn_cast<pqk::QuantizeOp>(op))
-    return acceptsQuantize(quantize);
+    return acceptsQuantize(quantize, rows.has_value());
   auto generic = dyn_cast<linalg::GenericOp>(op);
   if (!generic || !generic.hasPureBufferSemantics())
-    return false;
+    return std::nullopt;
   SmallVector<int64_t> ranges = generic.getStaticLoopRanges();
+  if (rows)
+    ranges[*rows] = 1;
   int64_t points = 1, reductions = 1;
   for (auto [size, type] :
        llvm::zip_equal(ranges, generic.getIteratorTypesArray())) {
     if (ShapedType::isDynamic(size) || size < 1)
-      return false;
+      return std::nullopt;
     (isParallel(type) ? points : reductions) *= size;
   }
-  if (generic.getNumReductionLoops())
-    return points == 1 && reductions <= kLongestRow && findCombiner(generic);
+  if (generic.getNumReductionLoops()) {
+    for (OpOperand &init : generic.getDpsInitsMutable())
+      if (!isOneElement(cast<MemRefType>(init.get().getType()),
+                        generic.getMatchingIndexingMap(&init), rows))
+        return std::nullopt;
+    bool isShort = reductions <= kShortReduction;
+    if (points != 1 || reductions > kLongestRow ||
+        (!isShort && !findCombiner(generic)))
+      return std::nullopt;
+    return reductions;
+  }
   // Each point has an element of its own.
   for (OpOperand &init : generic.getDpsInitsMutable()) {
     AffineMap map = generic.getMatchingIndexingMap(&init);
     for (auto [dim, size] : llvm::enumerate(ranges))
       if (size != 1 && !map.isFunctionOfDim(dim))
-        return false;
+        return std::nullopt;
     if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
-      return false;
+      return std::nullopt;
   }
-  return points <= kMostPoints;
+  if (points > kMostPoints)
+    return std::nullopt;
+  return points;
 }
 
 SmallVector<Value> BlockLaunch::compute(linalg::GenericOp op, ValueRange inputs,
@@ -114,10 +145,10 @@ static SmallVector<Value> getReadInside(linalg::GenericOp op) {
 
 Value BlockLaunch::reduce(Value value,
                           function_ref<Value(Value, Value)> combine) {
-  Type scratch = getSharedType({kBlockThreads / 32}, value.getType());
+  Type scratch = getSharedType({threads / 32}, value.getType());
   SmallVector<Value> shared = {
       launch.addWorkgroupAttribution(scratch, b.getLoc())};
-  value = blockReduce(b, block, kBlockThreads, shared[0], value, combine);
+  value = blockReduce(b, block, threads, shared[0], value, combine);
   startSegment(); // behind the barrier in it
   return value;
 }
@@ -140,7 +171,7 @@ void BlockLaunch::addElementwise(linalg::GenericOp op) {
   int64_t count = 1;
   for (int64_t size : sizes)
     count *= size;
-  Share share(count);
+  Share share = shareOf(count);
   SmallVector<Elements> inputs = readInputs(op, sizes, share);
   SmallVector<Elements> results(op.getNumDpsInits());
   SmallVector<Elements> before(op.getNumDpsInits());
@@ -177,7 +208,7 @@ void BlockLaunch::addReduction(linalg::GenericOp op) {
   int64_t count = 1;
   for (int64_t size : sizes)
     count *= size;
-  Share share(count), one(1);
+  Share share = shareOf(count), one = shareOf(1);
   SmallVector<Elements> inputs = readInputs(op, sizes, share);
   OpOperand &init = *op.getDpsInitsMutable().begin();
   AffineMap map = op.getMatchingIndexingMap(&init);
@@ -213,6 +244,43 @@ void BlockLaunch::addReduction(linalg::GenericOp op) {
   write(init.get(), map, sizes, one, {{total}});
 }
 
+/// Of a few elements, by every thread; it need not be associative.
+void BlockLaunch::addShortReduction(linalg::GenericOp op) {
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  int64_t count = 1;
+  for (int64_t size : sizes)
+    count *= size;
+  Share one = shareOf(1);
+  SmallVector<Value> results;
+  for (OpOperand &init : op.getDpsInitsMutable())
+    results.push_back(
+        read(init.get(), op.getMatchingIndexingMap(&init), sizes, one)
+            .front()
+            .front());
+  SmallVector<BlockAccess> accesses;
+  for (OpOperand *input : op.getDpsInputOperands())
+    if (isa<MemRefType>(input->get().getType()))
+      accesses.push_back(BlockAccess::anywhere(input->get()));
+  for (Value memory : getReadInside(op))
+    accesses.push_back(BlockAccess::anywhere(memory));
+  for (const BlockAccess &access : accesses) {
+    orderLoad(access);
+    loaded.push_back(access);
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    SmallVector<Value> point = splitPoint(b.index(i), sizes), inputs;
+    for (OpOperand *input : op.getDpsInputOperands()) {
+      AffineMap map = op.getMatchingIndexingMap(input);
+      inputs.push_back(isa<MemRefType>(input->get().getType())
+                           ? b.load(input->get(), indicesAt(map, point))
+                           : input->get());
+    }
+    results = compute(op, inputs, results, point);
+  }
+  for (auto [init, result] : llvm::zip_equal(op.getDpsInitsMutable(), results))
+    write(init.get(), op.getMatchingIndexingMap(&init), sizes, one, {{result}});
+}
+
 void BlockLaunch::addQuantize(Operation *operation) {
   auto op = cast<pqk::QuantizeOp>(operation);
   QuantizerAttr quantizer = op.getQuantizer();
@@ -220,7 +288,7 @@ void BlockLaunch::addQuantize(Operation *operation) {
   int64_t columns = input.getDimSize(1);
   AffineMap matrix = b.getMultiDimIdentityMap(2);
   SmallVector<int64_t> sizes = {1, columns};
-  Share share(columns), one(1);
+  Share share = shareOf(columns), one = shareOf(1);
   Elements x = read(op.getInput(), matrix, sizes, share);
   Value zero = b.constant(b.getI32Type(), 0), largest = zero;
   for (int64_t round = 0; round < share.rounds; ++round) {
@@ -251,7 +319,7 @@ void BlockLaunch::addQuantize(Operation *operation) {
       known, [&](const Known &other) { return values.mayTouch(other.access); });
   int64_t padded = cast<MemRefType>(op.getValues().getType()).getDimSize(1);
   if (columns < padded)
-    b.forLoop(b.add(block.thread, columns), b.index(padded), kBlockThreads,
+    b.forLoop(b.add(block.thread, columns), b.index(padded), threads,
               [&](Value k) {
                 b.store(b.constant(b.getI8Type(), 0), op.getValues(),
                         {b.index(0), k});
@@ -266,8 +334,10 @@ void BlockLaunch::add(Operation *op) {
   if (isa<pqk::QuantizeOp>(op))
     return addQuantize(op);
   auto generic = cast<linalg::GenericOp>(op);
-  if (generic.getNumReductionLoops())
+  if (generic.getNumReductionLoops() && findCombiner(generic))
     addReduction(generic);
+  else if (generic.getNumReductionLoops())
+    addShortReduction(generic);
   else
     addElementwise(generic);
 }

@@ -16,6 +16,8 @@
 #include "pquant/Conversion/Passes.h"
 
 #include "BlockLaunch.h"
+#include "LaunchRuns.h"
+#include "RowViews.h"
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
@@ -332,56 +334,6 @@ void OpToLaunch::emit(OpBuilder &builder) {
     emitPoints(builder);
 }
 
-/// Whether a launch may be moved behind `op`.
-static bool canPass(Operation *op) {
-  return isa<gpu::AllocOp, gpu::DeallocOp>(op) || isMemoryEffectFree(op);
-}
-
-namespace {
-/// Small ops with nothing but allocations, views and arithmetic between them.
-struct Run {
-  SmallVector<Operation *> ops;
-  SmallVector<Operation *> freed, maybeFreed; ///< before and behind the last op
-
-  void add(Operation *op) {
-    freed.append(maybeFreed);
-    maybeFreed.clear();
-    ops.push_back(op);
-  }
-  void emit();
-};
-} // namespace
-
-/// One launch in the place of the last op; what was freed in between is freed
-/// after it.
-void Run::emit() {
-  if (!ops.empty()) {
-    OpBuilder builder(ops.back());
-    BlockLaunch launch(builder, ops.front()->getLoc());
-    for (Operation *op : ops)
-      launch.add(op);
-    launch.finish();
-    for (Operation *op : freed)
-      op->moveBefore(ops.back());
-    for (Operation *op : ops)
-      op->erase();
-  }
-  *this = Run();
-}
-
-static void convertRuns(Block &block) {
-  Run run;
-  for (Operation &op : llvm::make_early_inc_range(block)) {
-    if (!op.hasAttr(kHostAttrName) && BlockLaunch::accepts(&op))
-      run.add(&op);
-    else if (isa<gpu::DeallocOp>(op) && !run.ops.empty())
-      run.maybeFreed.push_back(&op);
-    else if (!canPass(&op))
-      run.emit();
-  }
-  run.emit();
-}
-
 namespace {
 struct LinalgToGPUPass : pquant::impl::LinalgToGPUPassBase<LinalgToGPUPass> {
   void runOnOperation() override;
@@ -421,6 +373,7 @@ void LinalgToGPUPass::runOnOperation() {
   for (Operation *op : ops)
     if (failed(generalize(rewriter, op)))
       return signalPassFailure();
+  foldSizes(getOperation());
   getOperation()->walk([&](Block *block) {
     if (!isTensorWork(block->getParentOp()))
       blocks.push_back(block);
@@ -437,4 +390,5 @@ void LinalgToGPUPass::runOnOperation() {
     OpToLaunch(op).emit(rewriter);
     rewriter.eraseOp(op);
   }
+  eraseUnread(getOperation());
 }

@@ -117,3 +117,20 @@ func.func @again(%x: memref<1x64xf32>, %q: memref<1x64xi8>, %s: memref<1xf32>, %
       {quantizer = #pquant.quantizer<div, eps = 1.0e-05>}
   return
 }
+
+// Four at a time only where their address is a multiple of 16 bytes: not from an offset or by a stride that nobody knows,
+// nor by 6.
+// CHECK-LABEL: func.func @unaligned
+// CHECK-NOT:     vector.load
+// CHECK:         return
+func.func @unaligned(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %rows: memref<?x64xf32>, %z: memref<4x2x4xf32>, %at: index, %b: index) {
+  %moved = memref.reinterpret_cast %x to offset: [%at], sizes: [8, 64], strides: [64, 1] : memref<8x64xf32> to memref<8x64xf32, strided<[64, 1], offset: ?>>
+  memref.copy %moved, %y : memref<8x64xf32, strided<[64, 1], offset: ?>> to memref<8x64xf32>
+  %apart = memref.reinterpret_cast %x to offset: [0], sizes: [8, 64], strides: [%b, 1] : memref<8x64xf32> to memref<8x64xf32, strided<[?, 1]>>
+  memref.copy %apart, %y : memref<8x64xf32, strided<[?, 1]>> to memref<8x64xf32>
+  %flat = memref.collapse_shape %rows [[0, 1]] : memref<?x64xf32> into memref<?xf32>
+  %split = memref.expand_shape %flat [[0, 1, 2]] output_shape [%at, %b, 6] : memref<?xf32> into memref<?x?x6xf32>
+  %part = memref.subview %split[0, 0, 0] [4, 2, 4] [1, 1, 1] : memref<?x?x6xf32> to memref<4x2x4xf32, strided<[?, 6, 1]>>
+  memref.copy %part, %z : memref<4x2x4xf32, strided<[?, 6, 1]>> to memref<4x2x4xf32>
+  return
+}

@@ -64,7 +64,7 @@ func.func @row_sums(%x: memref<?x4096xf32>, %y: memref<?xf32>) {
   return
 }
 
-// Near miss: two results that depend on each other (the largest and its place) stay with one thread.
+// Near miss: two results that depend on each other (the largest and its place) stay with one thread where the row is long.
 // CHECK-LABEL: func.func @arg_max
 // CHECK-NOT:     gpu.shuffle
 // CHECK:         return
@@ -98,10 +98,8 @@ func.func @on_host(%x: memref<4xf32>) {
 // MERGED:           gpu.terminator
 // MERGED-NOT:     gpu.launch
 // MERGED:         gpu.dealloc
-func.func @two(%x: memref<64xf32>, %y: memref<64xf32>) {
-  %t = gpu.alloc() : memref<64xf32>
+func.func @two(%x: memref<64xf32>, %y: memref<64xf32>, %t: memref<64xf32>) {
   memref.copy %x, %t : memref<64xf32> to memref<64xf32>
-  %u = gpu.alloc() : memref<64xf32>
   gpu.dealloc %t : memref<64xf32>
   memref.copy %x, %y : memref<64xf32> to memref<64xf32>
   return
@@ -123,6 +121,36 @@ func.func @unlike(%x: memref<2x4096xf32>, %y: memref<2xf32>, %z: memref<2xf32>) 
   }
   memref.copy %y, %z : memref<2xf32> to memref<2xf32>
   return
+}
+
+// Memory that nobody reads, here because the copy of it is in registers, is not written and not there.
+// CHECK-LABEL: func.func @unread
+// CHECK-SAME:      %[[X:.+]]: memref<64xf32>, %[[Y:.+]]: memref<64xf32>
+// CHECK-NOT:     gpu.alloc
+// CHECK:         vector.load %[[X]]
+// CHECK-NOT:     store
+// CHECK:         vector.store %{{.+}}, %[[Y]]
+// CHECK-NOT:     store
+// CHECK-NOT:     gpu.dealloc
+// CHECK:         return
+func.func @unread(%x: memref<64xf32>, %y: memref<64xf32>) {
+  %t = gpu.alloc() : memref<64xf32>
+  memref.copy %x, %t : memref<64xf32> to memref<64xf32>
+  memref.copy %t, %y : memref<64xf32> to memref<64xf32>
+  gpu.dealloc %t : memref<64xf32>
+  return
+}
+
+// Near miss: somebody asks where it is.
+// CHECK-LABEL: func.func @asked
+// CHECK:         gpu.alloc
+// CHECK:         return
+func.func @asked(%x: memref<64xf32>) -> index {
+  %t = gpu.alloc() : memref<64xf32>
+  memref.copy %x, %t : memref<64xf32> to memref<64xf32>
+  %at = memref.extract_aligned_pointer_as_index %t : memref<64xf32> -> index
+  gpu.dealloc %t : memref<64xf32>
+  return %at : index
 }
 
 // MERGED-LABEL: func.func @apart
