@@ -43,7 +43,6 @@ static constexpr Symbol kSymbols[] = {
     {"cuModuleLoadDataEx", offsetof(Cuda, moduleLoad)},
     {"cuModuleUnload", offsetof(Cuda, moduleUnload)},
     {"cuModuleGetFunction", offsetof(Cuda, moduleFunction)},
-    {"cuFuncSetAttribute", offsetof(Cuda, functionAttribute)},
     {"cuMemGetInfo_v2", offsetof(Cuda, memoryInfo)},
     {"cuMemAlloc_v2", offsetof(Cuda, allocate)},
     {"cuMemFree_v2", offsetof(Cuda, release)},

@@ -29,10 +29,6 @@ using CudaHandle = void *; ///< context, module, function, stream, graph, node
 /// CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
 constexpr int kCudaChipMajor = 75, kCudaChipMinor = 76;
 
-/// CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, in percent of the most
-/// that a multiprocessor has.
-constexpr int kCudaSharedMemory = 9;
-
 /// CUDA_KERNEL_NODE_PARAMS_v2.
 struct CudaKernelNode {
   CudaHandle function;
@@ -65,7 +61,6 @@ struct Cuda {
                            int *options, void **values);
   CudaResult (*moduleUnload)(CudaHandle);
   CudaResult (*moduleFunction)(CudaHandle *, CudaHandle, const char *);
-  CudaResult (*functionAttribute)(CudaHandle, int attribute, int value);
   CudaResult (*memoryInfo)(size_t *free, size_t *total);
   CudaResult (*allocate)(CudaPointer *, size_t);
   CudaResult (*release)(CudaPointer);

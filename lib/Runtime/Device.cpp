@@ -58,16 +58,9 @@ PQuantStatus Device::loadKernels(const PQuantGPU &code) {
     return setError(PQUANT_OUT_OF_MEMORY, "out of memory");
   if (code.canOverlap)
     graphs.allowOverlap();
-  for (uint32_t i = 0; i < code.numKernels; ++i) {
-    result = cuda->moduleFunction(&functions[i], module, code.kernels[i]);
-    // The same for all: blocks of two kernels that want different divisions of
-    // a multiprocessor's memory are not on it at the same time. A half is what
-    // two blocks have at most.
-    if (!result)
-      result = cuda->functionAttribute(functions[i], kCudaSharedMemory, 50);
-    if (result)
+  for (uint32_t i = 0; i < code.numKernels; ++i)
+    if ((result = cuda->moduleFunction(&functions[i], module, code.kernels[i])))
       return fail(result, code.kernels[i]);
-  }
   return PQUANT_OK;
 }
 

@@ -17,9 +17,10 @@
 using namespace mlir;
 using namespace pquant;
 
-/// Elements of a row, and points of an elementwise op, that a block takes.
+/// Elements of a row, and points of an elementwise op that has one row, that a
+/// block takes: of more, other blocks save more than the launch.
 static constexpr int64_t kLongestRow = 16 * kBlockThreads,
-                         kMostPoints = 12 * kBlockThreads;
+                         kMostPoints = 8 * kBlockThreads;
 /// Reductions up to this length are run by every thread.
 static constexpr int64_t kShortReduction = 32;
 
@@ -117,7 +118,7 @@ std::optional<int64_t> BlockLaunch::accepts(Operation *op,
     if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
       return std::nullopt;
   }
-  if (points > kMostPoints)
+  if (points > (rows ? kLongestRow : kMostPoints))
     return std::nullopt;
   return points;
 }

@@ -44,7 +44,7 @@ static constexpr int64_t kThreadPoints = 4, kManyPoints = 1 << 16;
 static constexpr int64_t kShortReduction = 32;
 /// Points that one block takes, and long reductions: then the launch can be
 /// merged with its neighbours, which saves more than other blocks would.
-static constexpr int64_t kBlockPoints = 12 * kBlockThreads, kBlockRows = 8;
+static constexpr int64_t kBlockPoints = 8 * kBlockThreads, kBlockRows = 8;
 
 namespace {
 /// Writes the launch of one op.

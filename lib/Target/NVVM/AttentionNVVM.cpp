@@ -298,22 +298,38 @@ void AttentionBlock::emit(Value scratch) {
 }
 
 /// Combines the splits' results of `row`, in order: a lane of the warp has a
-/// split and its weight, and then every 32nd column.
+/// split and its weight, and then every 32nd column. The first columns are
+/// loaded while the weights are not known yet.
 static void combineSplits(KernelBuilder &b, Value lane, Value scratch,
                           int64_t splits, Value row, pqk::AttentionOp op) {
   int64_t width = cast<MemRefType>(op.getOutput().getType()).getDimSize(3);
+  int64_t parts = getParts(width);
+  int64_t step = std::clamp<int64_t>(kStepRegisters / splits, 1, parts);
+  auto columnOf = [&](int64_t part) { return b.add(lane, part * kWarp); };
+  auto loadParts = [&](int64_t first) {
+    SmallVector<SmallVector<Value>> values;
+    for (int64_t part = first; part < std::min(first + step, parts); ++part) {
+      Value column =
+          arith::MinUIOp::create(b, columnOf(part), b.index(width - 1));
+      SmallVector<Value> &of = values.emplace_back();
+      for (int64_t i = 0; i < splits; ++i)
+        of.push_back(b.load(scratch, {row, b.index(i), column}));
+    }
+    return values;
+  };
   Value split = arith::MinUIOp::create(b, lane, b.index(splits - 1));
-  Value largest =
+  Value largest = b.load(scratch, {row, split, b.index(width + 1)});
+  Value share = b.load(scratch, {row, split, b.index(width)});
+  SmallVector<SmallVector<Value>> values = loadParts(0);
+  largest =
       b.select(b.compare(arith::CmpIPredicate::ult, lane, b.index(splits)),
-               b.load(scratch, {row, split, b.index(width + 1)}),
-               b.f32(kNegativeInfinity));
+               largest, b.f32(kNegativeInfinity));
   Value reference = getReference(
       b, shuffleReduce(b, largest, 1, kWarp,
                        [&](Value x, Value y) { return maximum(b, x, y); }));
   Value weight = exponential(b, largest, reference);
-  Value sum = b.mul(weight, b.load(scratch, {row, split, b.index(width)}));
-  sum = shuffleReduce(b, sum, 1, kWarp,
-                      [&](Value x, Value y) { return b.add(x, y); });
+  Value sum = shuffleReduce(b, b.mul(weight, share), 1, kWarp,
+                            [&](Value x, Value y) { return b.add(x, y); });
   weight = b.mul(weight, getFactor(b, sum));
   SmallVector<Value> weights;
   for (int64_t i = 0; i < splits; ++i)
@@ -326,13 +342,20 @@ static void combineSplits(KernelBuilder &b, Value lane, Value scratch,
   Value unit = arith::DivUIOp::create(b, row, rows);
   Value head = arith::RemUIOp::create(b, unit, heads);
   Value batch = arith::DivUIOp::create(b, unit, heads);
-  b.forLoop(lane, b.index(width), kWarp, [&](Value column) {
-    Value total = b.f32(0.0f);
-    for (int64_t i = 0; i < splits; ++i)
-      total = math::FmaOp::create(
-          b, weights[i], b.load(scratch, {row, b.index(i), column}), total);
-    b.store(total, op.getOutput(), {batch, head, position, column});
-  });
+  for (int64_t first = 0; first < parts; first += step) {
+    if (first)
+      values = loadParts(first);
+    for (auto [i, of] : llvm::enumerate(values)) {
+      Value total = b.f32(0.0f);
+      for (auto [value, factor] : llvm::zip_equal(of, weights))
+        total = math::FmaOp::create(b, factor, value, total);
+      Value column = columnOf(first + int64_t(i));
+      b.ifElse(
+          b.compare(arith::CmpIPredicate::ult, column, b.index(width)), [&] {
+            b.store(total, op.getOutput(), {batch, head, position, column});
+          });
+    }
+  }
 }
 
 /// B * H * M.
@@ -370,14 +393,21 @@ static void emitSplits(OpBuilder &builder, pqk::AttentionOp op,
       });
   if (splits == 1)
     return;
-  // One block, so that the launch can be merged with the next.
-  buildLaunch(b, op.getLoc(), {}, kBlockThreads, {},
+  // Of one sequence one block, so that the launch can be merged with the next.
+  constexpr int64_t rows = kBlockThreads / kWarp;
+  SmallVector<Value> grid;
+  if (cast<MemRefType>(query.getType()).getDimSize(0) != 1)
+    grid.push_back(b.ceilDiv(getRows(b, op), rows));
+  buildLaunch(b, op.getLoc(), grid, kBlockThreads, {},
               [&](KernelBuilder &b, const GPUBlock &block) {
                 Lane at(b, block.thread);
-                b.forLoop(at.warp, getRows(b, op), kBlockThreads / kWarp,
-                          [&](Value row) {
-                            combineSplits(b, at.lane, scratch, splits, row, op);
-                          });
+                Value first = b.add(b.mul(block.x, rows), at.warp);
+                Value end = getRows(b, op);
+                if (!grid.empty())
+                  end = arith::MinUIOp::create(b, end, b.add(first, 1));
+                b.forLoop(first, end, rows, [&](Value row) {
+                  combineSplits(b, at.lane, scratch, splits, row, op);
+                });
               });
   gpu::DeallocOp::create(b, Type(), ValueRange(), scratch);
 }

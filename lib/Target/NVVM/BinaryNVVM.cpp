@@ -33,13 +33,14 @@ static constexpr int64_t kSharedBytes = 47 * 1024;
 /// Row tiles of a block, at most.
 static constexpr int64_t kMostTiles = 12;
 /// Two blocks of so many fit a multiprocessor, with 64 registers a thread:
-/// while one computes, that of the kernel behind it loads its weights.
-static constexpr int64_t kMostWarps = 16;
+/// while one computes, that of the kernel behind it loads its weights. With
+/// several rows there is more to compute.
+static constexpr int64_t kMostWarps = 16, kMostWarpsOfRows = 32;
 /// Tiles that a warp loads before the activations are there, of four of these
 /// registers each; fewer where it has sums of several rows.
 static constexpr int64_t kPrefetched = 10, kPrefetchedOfRows = 6;
 /// Rows that meet the weights at a time, at most.
-static constexpr int64_t kMostRows = 4;
+static constexpr int64_t kMostRows = 2;
 
 namespace {
 /// A block for each multiprocessor, so that few blocks transpose the
@@ -57,6 +58,15 @@ struct BitGemv {
   void emit(OpBuilder &builder);
 
 private:
+  bool isOneRow() const {
+    return cast<MemRefType>(linear.input.getType()).getDimSize(0) == 1;
+  }
+  int64_t prefetched() const {
+    return isOneRow() ? kPrefetched : kPrefetchedOfRows;
+  }
+  int64_t mostWarps() const {
+    return isOneRow() ? kMostWarps : kMostWarpsOfRows;
+  }
   int64_t threads() const { return kWarp * split * groups; }
   int64_t bytesOfRow() const {
     return depth * kPlaneBytes + tiles * split * kBlockRows * 4;
@@ -86,13 +96,17 @@ private:
 };
 } // namespace
 
-/// Warps for `tiles`, so that the busiest one has least to do.
+/// Warps for `tiles`, so that the busiest one has least to do: a step for each
+/// tile, three for the sums of each row tile, and two more where weights are
+/// loaded late.
 void BitGemv::chooseShape() {
   int64_t best = INT64_MAX;
-  for (int64_t s = 1; s <= std::min(kMostWarps, depth); ++s)
-    for (int64_t g = 1; g <= std::min(tiles, kMostWarps / s); ++g) {
-      int64_t steps = llvm::divideCeil(tiles, g) * llvm::divideCeil(depth, s);
-      int64_t cost = steps * (kMostWarps + 1) + s * g;
+  for (int64_t s = 1; s <= std::min(mostWarps(), depth); ++s)
+    for (int64_t g = 1; g <= std::min(tiles, mostWarps() / s); ++g) {
+      int64_t sums = llvm::divideCeil(tiles, g);
+      int64_t steps = sums * llvm::divideCeil(depth, s);
+      int64_t late = std::max<int64_t>(0, steps - prefetched());
+      int64_t cost = (steps + 3 * sums + 2 * late) * (mostWarps() + 1) + s * g;
       // A thread for each output.
       if (cost >= best || s * g * kWarp < tiles * kBlockRows)
         continue;
@@ -116,7 +130,7 @@ BitGemv::BitGemv(const Linear &linear)
     --tiles;
     chooseShape();
   }
-  if (cast<MemRefType>(linear.input.getType()).getDimSize(0) != 1)
+  if (!isOneRow())
     rows = std::clamp<int64_t>(kSharedBytes / bytesOfRow(), 1, kMostRows);
 }
 
@@ -286,10 +300,9 @@ void BitGemv::emitRows(KernelBuilder &b, const GPUBlock &block, const Lane &at,
 void BitGemv::emitBlock(KernelBuilder &b, const GPUBlock &block) {
   Lane at(b, block.thread);
   // Weights first: they do not wait for the activations.
-  int64_t prefetched = rows > 1 ? kPrefetchedOfRows : kPrefetched;
   SmallVector<SmallVector<Value>> weights;
   for (int64_t unit = 0, end = ownTiles() * ownColumns();
-       unit < std::min(prefetched, end); ++unit)
+       unit < std::min(prefetched(), end); ++unit)
     weights.push_back(
         loadTile(b, block, at, unit / ownColumns(), unit % ownColumns()));
   Value n = b.add(b.mul(block.x, tiles * kBlockRows), block.thread);

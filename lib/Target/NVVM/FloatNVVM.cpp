@@ -52,7 +52,8 @@ static void emitBlock(KernelBuilder &b, const GPUBlock &block,
               b, x, vector::ExtractOp::create(b, weights, int64_t(i)), sum));
         return acc;
       });
-  storeWarpSums(b, block, at, sums);
+  storeWarpSums(b, block, at, at.warp, sums);
+  gpu::BarrierOp::create(b);
   Value n = b.add(b.mul(block.x, kBlockRows), block.thread);
   Value inBlock =
       b.compare(arith::CmpIPredicate::ult, block.thread, b.index(kBlockRows));

@@ -124,17 +124,16 @@ SmallVector<Value> pquant::nvvm::mmaFloats(KernelBuilder &b, ValueRange a,
 }
 
 void pquant::nvvm::storeWarpSums(KernelBuilder &b, const GPUBlock &block,
-                                 const Lane &at, ValueRange sums) {
+                                 const Lane &at, Value row, ValueRange sums) {
   Value isFirst = b.compare(arith::CmpIPredicate::eq, at.row, b.index(0));
   for (size_t i = 0; i < sums.size(); ++i) {
     Value total = shuffleReduce(b, sums[i], 4, kWarp,
                                 [&](Value x, Value y) { return b.add(x, y); });
     b.ifElse(isFirst, [&] {
       b.store(total, block.shared[0],
-              {at.warp, b.add(b.mul(at.quad, 4), int64_t(i))});
+              {row, b.add(b.mul(at.quad, 4), int64_t(i))});
     });
   }
-  gpu::BarrierOp::create(b);
 }
 
 static Value clampOutput(KernelBuilder &b, const Linear &linear, Value n) {

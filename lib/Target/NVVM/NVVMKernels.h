@@ -67,11 +67,10 @@ SmallVector<Value> mmaBytes(KernelBuilder &b, ValueRange a, ValueRange x,
 SmallVector<Value> mmaFloats(KernelBuilder &b, ValueRange a, ValueRange x,
                              ValueRange c);
 
-/// Adds up each warp's four `sums` over the lanes of a quad, into row `warp`
-/// and columns 4 * quad on of the block's shared memory, and waits for all
-/// warps.
+/// Adds up the warp's four `sums` over the lanes of a quad, into `row` and the
+/// columns 4 * quad on of the block's shared memory.
 void storeWarpSums(KernelBuilder &b, const GPUBlock &block, const Lane &at,
-                   ValueRange sums);
+                   Value row, ValueRange sums);
 
 /// weight_scale[n], of the last n where n is beyond N.
 Value loadWeightScale(KernelBuilder &b, const Linear &linear, Value m, Value n);

@@ -26,14 +26,14 @@ func.func @binary_row(%q: memref<1x4096xi8>, %s: memref<1xf32>, %t: memref<1xi32
   return
 }
 
-// Few rows or many is decided on the host. Of a few, four at a time meet the weights, which are loaded once.
+// Few rows or many is decided on the host. Of a few, two at a time meet the weights, which are loaded once.
 // CHECK-LABEL: func.func @binary_rows
 // CHECK:         scf.if
-// CHECK:           gpu.launch blocks({{.*}} = %c2, %{{.+}} = %c1, {{.*}} memref<1024xi8, {{.*}} memref<4x1x16xi32,
+// CHECK:           gpu.launch blocks({{.*}} = %c2, %{{.+}} = %c1, {{.*}} memref<512xi8, {{.*}} memref<2x1x16xi32,
 // CHECK:             vector.load %{{.+}} {alignment = 16 : i64} : memref<1024xi8>
-// CHECK:             scf.for %{{.+}} = %c0 to %{{.+}} step %c4 {
+// CHECK:             scf.for %{{.+}} = %c0 to %{{.+}} step %c2 {
 // CHECK-NOT:           alignment = 16
-// CHECK-COUNT-4:       nvvm.mma.sync {{.*}}k = 256>
+// CHECK-COUNT-2:       nvvm.mma.sync {{.*}}k = 256>
 // CHECK:         } else {
 // CHECK:           gpu.launch
 // CHECK:             nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<s8>, {{.*}}k = 32>

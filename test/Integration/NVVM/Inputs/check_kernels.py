@@ -11,6 +11,7 @@ import numpy as np
 import ptx
 
 DTYPES = {"i8": np.int8, "i32": np.int32, "f16": np.float16, "f32": np.float32}
+COLUMNS = {"binary": 530, "binary_few": 12530, "int8": 300, "int8_few": 8690}
 random = np.random.default_rng(0)
 
 
@@ -32,7 +33,7 @@ def pack_bytes(values, columns):
     return padded.reshape(rows, 16, columns // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
 
 
-def linear(shapes, columns, is_binary):
+def linear(shapes, columns, is_binary, accumulates):
     """Arguments of a product and its result."""
     (rows, padded), outputs = shapes[0], shapes[-1][1]
     x = random.integers(-128, 128, (rows, padded)).astype(np.int8)
@@ -48,7 +49,7 @@ def linear(shapes, columns, is_binary):
         sums = weight.sum(1).astype(np.int32)
         arguments = [x, scale, pack_bytes(weight.astype(np.int8), padded), sums, weight_scale, y]
     sums = (x[:, :columns].astype(np.int64) @ weight.T).astype(np.float32)
-    return arguments, sums * (scale[:, None] * weight_scale) + (y if is_binary else 0)
+    return arguments, sums * (scale[:, None] * weight_scale) + (y if accumulates else 0)
 
 
 def make_cache(shape, kind):
@@ -120,8 +121,7 @@ def main():
                 scale = 0.2 if len(shapes) == 5 else 0.125
                 arrays, expected = attention(shapes, kinds, np.float32(scale), len(shapes) == 4)
             else:
-                columns = {"binary": 530, "binary_few": 12530, "int8": 300}[name]
-                arrays, expected = linear(shapes, columns, name.startswith("binary"))
+                arrays, expected = linear(shapes, COLUMNS[name], name.startswith("binary"), name != "int8")
             program = ptx.Program(text, name + "_kernel")
             grid, threads = numbers("known_grid_size", kernel), numbers("maxntid", kernel)[0]
             got = run(program, arrays, order, grid, threads)

@@ -423,7 +423,6 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
   *function = dlsym(module, symbol);
   return *function ? SUCCESS : INVALID_VALUE;
 }
-int cuFuncSetAttribute(void *function, int attribute, int value) { return function ? SUCCESS : INVALID_VALUE; }
 int cuStreamCreate(void **stream, unsigned flags) { return *stream = memory, SUCCESS; }
 int cuStreamDestroy_v2(void *stream) { return SUCCESS; }
 int cuStreamSynchronize(void *stream) { return SUCCESS; }

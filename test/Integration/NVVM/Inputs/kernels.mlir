@@ -13,7 +13,7 @@ func.func @binary(%q: memref<150x576xi8>, %s: memref<150xf32>, %t: memref<150xi3
   return
 }
 
-// Few rows: three at a time meet two tiles of weights in a block, more of them than a warp has loaded before.
+// Few rows: two at a time meet two tiles of weights in a block, more of them than a warp has loaded before.
 func.func @binary_few(%q: memref<5x12544xi8>, %s: memref<5xf32>, %t: memref<5xi32>, %w: memref<3336704xi8>,
                       %ws: memref<2113xf32>, %y: memref<5x2113xf32>) {
   pqk.binary_linear ins(%q, %s, %t, %w, %ws : memref<5x12544xi8>, memref<5xf32>, memref<5xi32>, memref<3336704xi8>,
@@ -26,6 +26,14 @@ func.func @int8(%q: memref<130x320xi8>, %s: memref<130xf32>, %w: memref<51200xi8
                 %ws: memref<145xf32>, %y: memref<130x145xf32>) {
   pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<130x320xi8>, memref<130xf32>, memref<51200xi8>, memref<145xi32>,
                       memref<145xf32>) outs(%y : memref<130x145xf32>) {columns = 300 : i64}
+  return
+}
+
+// Four at a time; more weights than a warp has loaded before.
+func.func @int8_few(%q: memref<5x8704xi8>, %s: memref<5xf32>, %w: memref<278528xi8>, %r: memref<20xi32>,
+                    %ws: memref<20xf32>, %y: memref<5x20xf32>) {
+  pqk.int8_linear ins(%q, %s, %w, %r, %ws : memref<5x8704xi8>, memref<5xf32>, memref<278528xi8>, memref<20xi32>,
+                      memref<20xf32>) outs(%y : memref<5x20xf32>) accumulate {columns = 8690 : i64}
   return
 }
 

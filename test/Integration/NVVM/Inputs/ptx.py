@@ -262,6 +262,11 @@ class Warp:
             x, y = x.astype(dtype(kind)), y.astype(dtype(kind))
         self.put(operands[0], x * y + self.get(operands[3], kind), lanes)
 
+    def do_dp4a(self, parts, operands, lanes):
+        assert parts[1:] == ["s32", "s32"], parts
+        first, second = (self.get(operand, "u32").copy().view(np.int8).reshape(LANES, 4).astype(np.int32) for operand in operands[1:3])
+        self.put(operands[0], self.get(operands[3], "s32") + (first * second).sum(1, dtype=np.int32), lanes)
+
     def do_fma(self, parts, operands, lanes):
         x, y, z = (self.get(operand, parts[-1]).astype(np.float64) for operand in operands[1:])
         self.put(operands[0], (x * y + z).astype(dtype(parts[-1])), lanes)
