@@ -144,9 +144,13 @@ void BlockLaunch::early(Operation *&place, function_ref<void()> body) {
   place = &*std::prev(b.getInsertionPoint());
 }
 
-void BlockLaunch::remember(const BlockAccess &access, Elements elements) {
+void BlockLaunch::forget(const BlockAccess &access) {
   llvm::erase_if(
       known, [&](const Known &other) { return access.mayTouch(other.access); });
+}
+
+void BlockLaunch::remember(const BlockAccess &access, Elements elements) {
+  forget(access);
   known.push_back({access, std::move(elements)});
 }
 

@@ -35,9 +35,9 @@ SmallVector<Value> cloneBody(KernelBuilder &b, mlir::linalg::GenericOp op,
 class BlockLaunch {
 public:
   /// The points of `op` for a block, if it can be part: elementwise on few
-  /// points, the reduction of a row to one element, or the quantiser of one
-  /// row. Of an op on many rows, `rows` is the loop that goes over them, and
-  /// the points are those of a row.
+  /// points, the reduction of a row to one element or a few, or the quantiser
+  /// of one row. Of an op on many rows, `rows` is the loop that goes over them,
+  /// and the points are those of a row.
   static std::optional<int64_t> accepts(Operation *op,
                                         std::optional<unsigned> rows = {});
   /// How many of `count` points that follow one another a thread takes.
@@ -93,10 +93,16 @@ private:
   /// Stores on a condition; always where that is null.
   void guard(Value condition, function_ref<void()> body);
   void remember(const BlockAccess &access, Elements elements);
+  void forget(const BlockAccess &access);
+  /// The value that all elements of an access are known to have, one from
+  /// outside of the launch; else null.
+  Value findUniform(const BlockAccess &access) const;
 
   /// A barrier, where an access would meet another thread's.
   void orderLoad(const BlockAccess &access);
   void orderStore(const BlockAccess &access);
+  /// Orders what the body of `op` reads at places of its own.
+  void orderInside(mlir::linalg::GenericOp op);
   void barrier();
   /// Makes `body` emit behind `place`, which moves on.
   void early(Operation *&place, function_ref<void()> body);
@@ -108,7 +114,11 @@ private:
   SmallVector<Value> compute(mlir::linalg::GenericOp op, ValueRange inputs,
                              ValueRange outputs, ValueRange point);
   void addElementwise(mlir::linalg::GenericOp op);
+  /// What the thread's elements give; `sizes` are those of the loops.
+  Value reduceOwn(mlir::linalg::GenericOp op, ArrayRef<Elements> inputs,
+                  const Share &share, ArrayRef<int64_t> sizes);
   void addReduction(mlir::linalg::GenericOp op);
+  void addReductions(mlir::linalg::GenericOp op);
   void addShortReduction(mlir::linalg::GenericOp op);
   void addQuantize(Operation *op);
   Value reduce(Value value, function_ref<Value(Value, Value)> combine);

@@ -23,6 +23,8 @@ static constexpr int64_t kLongestRow = 16 * kBlockThreads,
                          kMostPoints = 8 * kBlockThreads;
 /// Reductions up to this length are run by every thread.
 static constexpr int64_t kShortReduction = 32;
+/// Sums of several elements at a time, and a thread's parts of all of them.
+static constexpr int64_t kMostSums = 16, kMostSumParts = 32;
 
 static bool isParallel(utils::IteratorType type) {
   return type == utils::IteratorType::parallel;
@@ -70,15 +72,32 @@ static std::optional<int64_t> acceptsQuantize(pqk::QuantizeOp op,
   return columns;
 }
 
-/// Whether a memref, or each of the rows that loop `rows` goes over, has one
-/// element.
-static bool isOneElement(MemRefType type, AffineMap map,
-                         std::optional<unsigned> rows) {
+/// The elements of a memref, or of each of the rows that loop `rows` goes over.
+static int64_t countElements(MemRefType type, AffineMap map,
+                             std::optional<unsigned> rows) {
+  int64_t count = 1;
   for (auto [size, result] : llvm::zip_equal(type.getShape(), map.getResults()))
-    if (size != 1 &&
-        (!rows || result != getAffineDimExpr(*rows, map.getContext())))
+    if (!rows || result != getAffineDimExpr(*rows, map.getContext()))
+      count *= size;
+  return count;
+}
+
+/// Reductions to `points` elements, those of the outputs: to one element; or to
+/// a few, of which a thread has its parts in registers.
+static bool acceptsReduction(linalg::GenericOp op, int64_t points,
+                             int64_t reductions, std::optional<unsigned> rows) {
+  for (OpOperand &init : op.getDpsInitsMutable())
+    if (countElements(cast<MemRefType>(init.get().getType()),
+                      op.getMatchingIndexingMap(&init), rows) != points)
       return false;
-  return true;
+  if (reductions > kLongestRow)
+    return false;
+  if (points == 1)
+    return reductions <= kShortReduction || findCombiner(op);
+  int64_t parts = llvm::divideCeil(reductions, kBlockThreads);
+  return reductions > kShortReduction && points <= kMostSums &&
+         points * parts <= kMostSumParts && findCombiner(op) &&
+         !op.hasIndexSemantics();
 }
 
 std::optional<int64_t> BlockLaunch::accepts(Operation *op,
@@ -99,13 +118,7 @@ std::optional<int64_t> BlockLaunch::accepts(Operation *op,
     (isParallel(type) ? points : reductions) *= size;
   }
   if (generic.getNumReductionLoops()) {
-    for (OpOperand &init : generic.getDpsInitsMutable())
-      if (!isOneElement(cast<MemRefType>(init.get().getType()),
-                        generic.getMatchingIndexingMap(&init), rows))
-        return std::nullopt;
-    bool isShort = reductions <= kShortReduction;
-    if (points != 1 || reductions > kLongestRow ||
-        (!isShort && !findCombiner(generic)))
+    if (!acceptsReduction(generic, points, reductions, rows))
       return std::nullopt;
     return reductions;
   }
@@ -133,25 +146,14 @@ SmallVector<Value> BlockLaunch::compute(linalg::GenericOp op, ValueRange inputs,
   return cloneBody(b, op, mapping, point);
 }
 
-/// The memory that the body of `op` reads at places of its own.
-static SmallVector<Value> getReadInside(linalg::GenericOp op) {
-  SmallVector<Value> memory;
+void BlockLaunch::orderInside(linalg::GenericOp op) {
   op.getBlock()->walk([&](Operation *inner) {
     for (Value operand : inner->getOperands())
-      if (isa<MemRefType>(operand.getType()))
-        memory.push_back(operand);
+      if (isa<MemRefType>(operand.getType())) {
+        orderLoad(BlockAccess::anywhere(operand));
+        loaded.push_back(BlockAccess::anywhere(operand));
+      }
   });
-  return memory;
-}
-
-Value BlockLaunch::reduce(Value value,
-                          function_ref<Value(Value, Value)> combine) {
-  Type scratch = getSharedType({threads / 32}, value.getType());
-  SmallVector<Value> shared = {
-      launch.addWorkgroupAttribution(scratch, b.getLoc())};
-  value = blockReduce(b, block, threads, shared[0], value, combine);
-  startSegment(); // behind the barrier in it
-  return value;
 }
 
 SmallVector<BlockLaunch::Elements>
@@ -180,10 +182,7 @@ void BlockLaunch::addElementwise(linalg::GenericOp op) {
     if (op.payloadUsesValueFromOperand(&init))
       before[i] =
           read(init.get(), op.getMatchingIndexingMap(&init), sizes, share);
-  for (Value memory : getReadInside(op)) {
-    orderLoad(BlockAccess::anywhere(memory));
-    loaded.push_back(BlockAccess::anywhere(memory));
-  }
+  orderInside(op);
   for (Elements &result : results)
     result.resize(share.rounds);
   for (int64_t round = 0; round < share.rounds; ++round)
@@ -202,84 +201,6 @@ void BlockLaunch::addElementwise(linalg::GenericOp op) {
   for (auto [i, init] : llvm::enumerate(op.getDpsInitsMutable()))
     write(init.get(), op.getMatchingIndexingMap(&init), sizes, share,
           results[i]);
-}
-
-void BlockLaunch::addReduction(linalg::GenericOp op) {
-  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  int64_t count = 1;
-  for (int64_t size : sizes)
-    count *= size;
-  Share share = shareOf(count), one = shareOf(1);
-  SmallVector<Elements> inputs = readInputs(op, sizes, share);
-  OpOperand &init = *op.getDpsInitsMutable().begin();
-  AffineMap map = op.getMatchingIndexingMap(&init);
-  Elements before = read(init.get(), map, sizes, one);
-  for (Value memory : getReadInside(op)) {
-    orderLoad(BlockAccess::anywhere(memory));
-    loaded.push_back(BlockAccess::anywhere(memory));
-  }
-  Operation *combiner = findCombiner(op);
-  Value partial =
-      arith::ConstantOp::create(b, *arith::getNeutralElement(combiner));
-  for (int64_t round = 0; round < share.rounds; ++round) {
-    Value next = partial;
-    for (int64_t lane = 0; lane < share.lanes; ++lane) {
-      SmallVector<Value> in;
-      for (const Elements &input : inputs)
-        in.push_back(input[round][lane]);
-      SmallVector<Value> point;
-      if (op.hasIndexSemantics())
-        point = pointOf(share, round, lane, sizes);
-      next = compute(op, in, next, point).front();
-    }
-    partial = share.isFull(round)
-                  ? next
-                  : b.select(isInside(share, round), next, partial);
-  }
-  auto combine = [&](Value x, Value y) {
-    OperationState state(b.getLoc(), combiner->getName(), {x, y},
-                         {x.getType()});
-    return b.create(state)->getResult(0);
-  };
-  Value total = combine(before.front().front(), reduce(partial, combine));
-  write(init.get(), map, sizes, one, {{total}});
-}
-
-/// Of a few elements, by every thread; it need not be associative.
-void BlockLaunch::addShortReduction(linalg::GenericOp op) {
-  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  int64_t count = 1;
-  for (int64_t size : sizes)
-    count *= size;
-  Share one = shareOf(1);
-  SmallVector<Value> results;
-  for (OpOperand &init : op.getDpsInitsMutable())
-    results.push_back(
-        read(init.get(), op.getMatchingIndexingMap(&init), sizes, one)
-            .front()
-            .front());
-  SmallVector<BlockAccess> accesses;
-  for (OpOperand *input : op.getDpsInputOperands())
-    if (isa<MemRefType>(input->get().getType()))
-      accesses.push_back(BlockAccess::anywhere(input->get()));
-  for (Value memory : getReadInside(op))
-    accesses.push_back(BlockAccess::anywhere(memory));
-  for (const BlockAccess &access : accesses) {
-    orderLoad(access);
-    loaded.push_back(access);
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    SmallVector<Value> point = splitPoint(b.index(i), sizes), inputs;
-    for (OpOperand *input : op.getDpsInputOperands()) {
-      AffineMap map = op.getMatchingIndexingMap(input);
-      inputs.push_back(isa<MemRefType>(input->get().getType())
-                           ? b.load(input->get(), indicesAt(map, point))
-                           : input->get());
-    }
-    results = compute(op, inputs, results, point);
-  }
-  for (auto [init, result] : llvm::zip_equal(op.getDpsInitsMutable(), results))
-    write(init.get(), op.getMatchingIndexingMap(&init), sizes, one, {{result}});
 }
 
 void BlockLaunch::addQuantize(Operation *operation) {
@@ -316,8 +237,7 @@ void BlockLaunch::addQuantize(Operation *operation) {
   storeElements(op.getValues(), matrix, sizes, share, bytes);
   stored.push_back(values);
   everStored.push_back(values);
-  llvm::erase_if(
-      known, [&](const Known &other) { return values.mayTouch(other.access); });
+  forget(values);
   int64_t padded = cast<MemRefType>(op.getValues().getType()).getDimSize(1);
   if (columns < padded)
     b.forLoop(b.add(block.thread, columns), b.index(padded), threads,
@@ -335,10 +255,13 @@ void BlockLaunch::add(Operation *op) {
   if (isa<pqk::QuantizeOp>(op))
     return addQuantize(op);
   auto generic = cast<linalg::GenericOp>(op);
-  if (generic.getNumReductionLoops() && findCombiner(generic))
-    addReduction(generic);
-  else if (generic.getNumReductionLoops())
-    addShortReduction(generic);
-  else
+  MemRefType first = cast<MemRefType>(generic.getDpsInits().front().getType());
+  if (!generic.getNumReductionLoops())
     addElementwise(generic);
+  else if (first.getNumElements() > 1)
+    addReductions(generic);
+  else if (findCombiner(generic))
+    addReduction(generic);
+  else
+    addShortReduction(generic);
 }
