@@ -29,6 +29,8 @@ SHAPES = {
 }
 # Inputs of few rows and of many: the length of a prompt, and of what is before it.
 LENGTHS = {"": (9, 3), ".long": (150, 37)}
+# Rows for the kernels of one row, of a few, and of many.
+EXACT_ROWS = (1, 5, 150)
 
 
 def parse():
@@ -78,10 +80,45 @@ def expect_outputs(args, name, suffix, sizes):
     np.savez(args.folder / f"{name}{suffix}.npz", **arrays, **model.run(arrays))
 
 
+def hexadecimal(array):
+    return '"0x' + np.ascontiguousarray(array).tobytes().hex().upper() + '"'
+
+
+def make_exact(args):
+    """Products whose results are integers: those of GPU and NumPy are equal."""
+    columns, outputs = 1000, 300
+    random = np.random.default_rng(1)
+    bits = random.integers(0, 2, (outputs, columns))
+    weights = random.integers(-128, 128, (outputs, columns)).astype(np.int8)
+    model = args.folder / "exact.mlir"
+    vector, matrix, bytes_ = "tensor<?xf32>", f"tensor<?x{outputs}xf32>", f"tensor<?x{columns}xi8>"
+    model.write_text(f"""
+func.func @main(%x: tensor<?x{columns}xf32> {{pquant.name = "x"}}) -> ({matrix} {{pquant.name = "bits"}}, {matrix} {{pquant.name = "bytes"}}) {{
+  %bits = arith.constant dense<{hexadecimal(np.packbits(bits, bitorder="little"))}> : tensor<{outputs}x{columns}xi1>
+  %bytes = arith.constant dense<{hexadecimal(weights)}> : tensor<{outputs}x{columns}xi8>
+  %one = arith.constant dense<1.0> : tensor<1x1xf32>
+  %ones = arith.constant dense<1.0> : tensor<1xf32>
+  %q, %s = pquant.quantize %x {{quantizer = #pquant.quantizer<mul_recip, eps = 1.0e-05>}} : tensor<?x{columns}xf32> -> {bytes_}, {vector}
+  %y = pquant.binary_linear %q, %s planes(%bits) scales(%one) : {bytes_}, {vector}, (tensor<{outputs}x{columns}xi1>), (tensor<1x1xf32>) -> {matrix}
+  %z = pquant.int8_linear %q, %s, %bytes, %ones : {bytes_}, {vector}, tensor<{outputs}x{columns}xi8>, tensor<1xf32> -> {matrix}
+  return %y, %z : {matrix}, {matrix}
+}}
+""")
+    compile_both(args, model, "exact", [])
+    model.unlink()
+    (args.folder / "exact.cpu.so").unlink()
+    for rows in EXACT_ROWS:
+        x = random.integers(-127, 128, (rows, columns))
+        x[:, 7] = 127  # so that a step is 1
+        arrays = {"x": x, "bits": x @ (2 * bits - 1).T, "bytes": x @ weights.T.astype(np.int64)}
+        np.savez(args.folder / f"exact{rows}.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
+
+
 def main():
     args = parse()
     os.environ["PQUANT_HOME"] = str(args.home)
     args.folder.mkdir(parents=True, exist_ok=True)
+    make_exact(args)
     compile_both(args, SOURCE / "python/sample/model.onnx", "sample", ["--batch"])
     expect(args, "sample", [5, 17, 200, 33, 901, 77, 12, 4, 350])
     for name, (shape, cache) in SHAPES.items():

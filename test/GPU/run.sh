@@ -1,8 +1,8 @@
 #!/bin/sh
 # Tests and measures the models of make_bundle.py on this machine's GPU:
-#   outputs of `main` against the CPU's, greedy tokens against the CPU's, prefill against decode (to rounding), sequences
-#   at once against each alone, tokens drawn from the largest logits against those drawn from all,
-#   memory and races by compute-sanitizer where it is there, then speed.
+#   integers against NumPy's, outputs of `main` against the CPU's, greedy tokens against the CPU's, prefill against decode
+#   (to rounding), sequences at once against each alone, tokens drawn from the largest logits against those drawn from
+#   all, memory and races by compute-sanitizer where it is there, then speed.
 # usage: run.sh [--no-sanitizer]; the exit code is the number of failures.
 cd "$(dirname "$0")" || exit 1
 export LD_LIBRARY_PATH="$PWD:$LD_LIBRARY_PATH"
@@ -37,6 +37,9 @@ same_batch() { # model
 }
 
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+for rows in 1 5 150; do
+  check "exact: $rows rows" ./pquant-run exact.so --inputs exact$rows.npz --expect exact$rows.npz --tolerance 0
+done
 for model in sample odd experts grouped int8 narrow; do
   # An activation that falls on the other side of a rounding boundary costs up to 4e-2 of the last layers with random
   # inputs: as much as between the kernels of two CPUs.

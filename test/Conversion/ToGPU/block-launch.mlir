@@ -134,3 +134,53 @@ func.func @unaligned(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %rows: memref<?
   memref.copy %part, %z : memref<4x2x4xf32, strided<[?, 6, 1]>> to memref<4x2x4xf32>
   return
 }
+
+// A few results together: each thread has its parts of all, the lanes of a warp share nine shuffles instead of forty, and
+// one barrier is for all. The output is known to begin with zeros, so it is not loaded.
+// CHECK-LABEL: func.func @router
+// CHECK-SAME:      %[[X:.+]]: memref<1x4096xf32>, %[[W:.+]]: memref<8x4096xf32>, %[[Y:.+]]: memref<1x8xf32>
+// CHECK:         gpu.launch {{.*}} memref<8x32xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG:       vector.load %[[X]]
+// CHECK-DAG:       vector.load %[[W]][%c0
+// CHECK-DAG:       vector.load %[[W]][%c7
+// CHECK-COUNT-9:   gpu.shuffle xor
+// CHECK-NOT:       gpu.shuffle
+// CHECK:           gpu.barrier
+// CHECK-NOT:       load %[[Y]]
+// CHECK-COUNT-5:   gpu.shuffle xor
+// CHECK-NOT:       gpu.shuffle
+// CHECK:           memref.store %{{.+}}, %[[Y]]
+// CHECK:           gpu.terminator
+// CHECK-NOT:     gpu.launch
+// CHECK:         return
+func.func @router(%x: memref<1x4096xf32>, %w: memref<8x4096xf32>, %y: memref<1x8xf32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%y : memref<1x8xf32>)
+  linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>,
+                                   affine_map<(d0, d1, d2) -> (d0, d1)>],
+                  iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<1x4096xf32>, memref<8x4096xf32>) outs(%y : memref<1x8xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %0 = arith.mulf %a, %b : f32
+    %1 = arith.addf %out, %0 : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
+// Near miss: more parts than a thread has registers for.
+// CHECK-LABEL: func.func @large_router
+// CHECK:         scf.for
+// CHECK:         return
+func.func @large_router(%x: memref<1x4096xf32>, %w: memref<16x4096xf32>, %y: memref<1x16xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>,
+                                   affine_map<(d0, d1, d2) -> (d0, d1)>],
+                  iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<1x4096xf32>, memref<16x4096xf32>) outs(%y : memref<1x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %0 = arith.mulf %a, %b : f32
+    %1 = arith.addf %out, %0 : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
