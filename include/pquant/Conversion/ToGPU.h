@@ -37,6 +37,8 @@ SmallVector<Value> getWritten(Operation *op);
 Value copyToDevice(OpBuilder &builder, Location loc, Value value);
 Value copyToHost(OpBuilder &builder, Location loc, Value value);
 
+/// Threads that exchange values without memory.
+inline constexpr int64_t kWarp = 32;
 /// Threads of a block that does all the work of a launch: such launches can be
 /// merged (`pquant-merge-launches`).
 inline constexpr int64_t kBlockThreads = 1024;

@@ -24,9 +24,17 @@
 
 namespace pquant {
 
+/// Points of ops with one row that a block takes; of more, other blocks save
+/// more than the launch.
+inline constexpr int64_t kBlockPoints = 8 * kBlockThreads;
+/// Reductions up to this length are not shared by threads.
+inline constexpr int64_t kShortReduction = 32;
+
 /// The op that combines two partial results of a reduction; null when threads
 /// cannot share it.
 Operation *findCombiner(mlir::linalg::GenericOp op);
+/// Both together.
+Value combineBy(KernelBuilder &b, Operation *combiner, Value x, Value y);
 
 /// The yielded values at a point of the loops; `mapping` has the arguments.
 SmallVector<Value> cloneBody(KernelBuilder &b, mlir::linalg::GenericOp op,
@@ -108,9 +116,12 @@ private:
   void early(Operation *&place, function_ref<void()> body);
   void startSegment();
 
-  /// The inputs of `op` at the thread's points; a scalar is the same at all.
-  SmallVector<Elements> readInputs(mlir::linalg::GenericOp op,
-                                   ArrayRef<int64_t> sizes, const Share &share);
+  /// The inputs of `op` at the thread's points of loops of `sizes`, by the
+  /// maps that `adapt` makes of the op's; a scalar is the same at all.
+  SmallVector<Elements>
+  readInputs(mlir::linalg::GenericOp op, ArrayRef<int64_t> sizes,
+             const Share &share,
+             function_ref<mlir::AffineMap(mlir::AffineMap)> adapt = {});
   SmallVector<Value> compute(mlir::linalg::GenericOp op, ValueRange inputs,
                              ValueRange outputs, ValueRange point);
   void addElementwise(mlir::linalg::GenericOp op);

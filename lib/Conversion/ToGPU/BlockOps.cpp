@@ -13,16 +13,13 @@
 
 #include "dialects/PQKernel/PQKernelDialect.h"
 #include "mlir/Analysis/SliceAnalysis.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
 
 using namespace mlir;
 using namespace pquant;
 
-/// Elements of a row, and points of an elementwise op that has one row, that a
-/// block takes: of more, other blocks save more than the launch.
-static constexpr int64_t kLongestRow = 16 * kBlockThreads,
-                         kMostPoints = 8 * kBlockThreads;
-/// Reductions up to this length are run by every thread.
-static constexpr int64_t kShortReduction = 32;
+/// Elements of a row that a block takes.
+static constexpr int64_t kLongestRow = 16 * kBlockThreads;
 /// Sums of several elements at a time, and a thread's parts of all of them.
 static constexpr int64_t kMostSums = 16, kMostSumParts = 32;
 
@@ -41,6 +38,12 @@ Operation *pquant::findCombiner(linalg::GenericOp op) {
       combiners.size() != 1 || !arith::getNeutralElement(combiners.front()))
     return nullptr;
   return combiners.front();
+}
+
+Value pquant::combineBy(KernelBuilder &b, Operation *combiner, Value x,
+                        Value y) {
+  OperationState state(b.getLoc(), combiner->getName(), {x, y}, {x.getType()});
+  return b.create(state)->getResult(0);
 }
 
 SmallVector<Value> pquant::cloneBody(KernelBuilder &b, linalg::GenericOp op,
@@ -131,7 +134,7 @@ std::optional<int64_t> BlockLaunch::accepts(Operation *op,
     if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
       return std::nullopt;
   }
-  if (points > (rows ? kLongestRow : kMostPoints))
+  if (points > (rows ? kLongestRow : kBlockPoints))
     return std::nullopt;
   return points;
 }
@@ -158,23 +161,23 @@ void BlockLaunch::orderInside(linalg::GenericOp op) {
 
 SmallVector<BlockLaunch::Elements>
 BlockLaunch::readInputs(linalg::GenericOp op, ArrayRef<int64_t> sizes,
-                        const Share &share) {
+                        const Share &share,
+                        function_ref<AffineMap(AffineMap)> adapt) {
   SmallVector<Elements> inputs;
-  for (OpOperand *input : op.getDpsInputOperands())
+  for (OpOperand *input : op.getDpsInputOperands()) {
+    AffineMap map = op.getMatchingIndexingMap(input);
     inputs.push_back(
         isa<MemRefType>(input->get().getType())
-            ? read(input->get(), op.getMatchingIndexingMap(input), sizes, share)
+            ? read(input->get(), adapt ? adapt(map) : map, sizes, share)
             : Elements(share.rounds,
                        SmallVector<Value>(share.lanes, input->get())));
+  }
   return inputs;
 }
 
 void BlockLaunch::addElementwise(linalg::GenericOp op) {
   SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  int64_t count = 1;
-  for (int64_t size : sizes)
-    count *= size;
-  Share share = shareOf(count);
+  Share share = shareOf(computeProduct(sizes));
   SmallVector<Elements> inputs = readInputs(op, sizes, share);
   SmallVector<Elements> results(op.getNumDpsInits());
   SmallVector<Elements> before(op.getNumDpsInits());

@@ -12,19 +12,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "BlockLaunch.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace pquant;
-
-static constexpr int64_t kWarp = 32;
-
-static int64_t productOf(ArrayRef<int64_t> sizes) {
-  int64_t product = 1;
-  for (int64_t size : sizes)
-    product *= size;
-  return product;
-}
 
 Value BlockLaunch::reduce(Value value,
                           function_ref<Value(Value, Value)> combine) {
@@ -34,13 +26,6 @@ Value BlockLaunch::reduce(Value value,
   value = blockReduce(b, block, threads, shared[0], value, combine);
   startSegment(); // behind the barrier in it
   return value;
-}
-
-/// Both together, by the op that the body combines them with.
-static Value combineBy(KernelBuilder &b, Operation *combiner, Value x,
-                       Value y) {
-  OperationState state(b.getLoc(), combiner->getName(), {x, y}, {x.getType()});
-  return b.create(state)->getResult(0);
 }
 
 Value BlockLaunch::reduceOwn(linalg::GenericOp op, ArrayRef<Elements> inputs,
@@ -67,7 +52,7 @@ Value BlockLaunch::reduceOwn(linalg::GenericOp op, ArrayRef<Elements> inputs,
 
 void BlockLaunch::addReduction(linalg::GenericOp op) {
   SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  Share share = shareOf(productOf(sizes)), one = shareOf(1);
+  Share share = shareOf(computeProduct(sizes)), one = shareOf(1);
   SmallVector<Elements> inputs = readInputs(op, sizes, share);
   OpOperand &init = *op.getDpsInitsMutable().begin();
   AffineMap map = op.getMatchingIndexingMap(&init);
@@ -165,22 +150,16 @@ Value BlockLaunch::findUniform(const BlockAccess &access) const {
 /// A few results: the weights of a router, say.
 void BlockLaunch::addReductions(linalg::GenericOp op) {
   Loops loops(op);
-  int64_t count = productOf(loops.points);
-  Share share = shareOf(productOf(loops.reductions));
+  int64_t count = computeProduct(loops.points);
+  Share share = shareOf(computeProduct(loops.reductions));
   Operation *combiner = findCombiner(op);
   auto combine = [&](Value x, Value y) { return combineBy(b, combiner, x, y); };
   orderInside(op);
   SmallVector<Value> sums;
   for (int64_t point = 0; point < count; ++point) {
-    SmallVector<Elements> inputs;
-    for (OpOperand *input : op.getDpsInputOperands())
-      inputs.push_back(
-          isa<MemRefType>(input->get().getType())
-              ? read(input->get(),
-                     loops.at(op.getMatchingIndexingMap(input), point),
-                     loops.reductions, share)
-              : Elements(share.rounds,
-                         SmallVector<Value>(share.lanes, input->get())));
+    SmallVector<Elements> inputs =
+        readInputs(op, loops.reductions, share,
+                   [&](AffineMap map) { return loops.at(map, point); });
     sums.push_back(reduceOwn(op, inputs, share, loops.reductions));
   }
   int64_t padded = llvm::PowerOf2Ceil(count), lanes = kWarp / padded;
@@ -229,7 +208,7 @@ void BlockLaunch::addReductions(linalg::GenericOp op) {
 /// Of a few elements, by every thread; it need not be associative.
 void BlockLaunch::addShortReduction(linalg::GenericOp op) {
   SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-  int64_t count = productOf(sizes);
+  int64_t count = computeProduct(sizes);
   Share one = shareOf(1);
   SmallVector<Value> results;
   for (OpOperand &init : op.getDpsInitsMutable())

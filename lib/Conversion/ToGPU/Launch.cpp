@@ -14,9 +14,6 @@
 using namespace mlir;
 using namespace pquant;
 
-/// Threads that exchange values without memory.
-static constexpr int64_t kWarp = 32;
-
 static bool isMemRef(Value value) { return isa<MemRefType>(value.getType()); }
 
 bool pquant::isTensorWork(Operation *op) {

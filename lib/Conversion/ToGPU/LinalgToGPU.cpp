@@ -40,11 +40,9 @@ static constexpr int64_t kThreads = 256;
 /// Points of a thread where there are many, so that it has as many loads on the
 /// way.
 static constexpr int64_t kThreadPoints = 4, kManyPoints = 1 << 16;
-/// Reductions up to this length are run by one thread.
-static constexpr int64_t kShortReduction = 32;
-/// Points that one block takes, and long reductions: then the launch can be
-/// merged with its neighbours, which saves more than other blocks would.
-static constexpr int64_t kBlockPoints = 8 * kBlockThreads, kBlockRows = 8;
+/// Long reductions that one block takes: then the launch can be merged with its
+/// neighbours, which saves more than other blocks would.
+static constexpr int64_t kBlockRows = 8;
 
 namespace {
 /// Writes the launch of one op.
@@ -284,11 +282,7 @@ void OpToLaunch::emitRow(KernelBuilder &b, const GPUBlock &block, Value row,
                   return values;
                 })
           .front();
-  auto combine = [&](Value x, Value y) {
-    OperationState state(b.getLoc(), combiner->getName(), {x, y},
-                         {x.getType()});
-    return b.create(state)->getResult(0);
-  };
+  auto combine = [&](Value x, Value y) { return combineBy(b, combiner, x, y); };
   Value sum =
       blockReduce(b, block, kBlockThreads, block.shared[0], partial, combine);
   SmallVector<Value> outer(point);

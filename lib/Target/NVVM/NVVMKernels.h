@@ -19,7 +19,6 @@
 
 namespace pquant::nvvm {
 
-inline constexpr int64_t kWarp = 32;
 /// Threads of a block of the linear kernels.
 inline constexpr int64_t kThreads = 256, kWarps = kThreads / kWarp;
 /// Rows of one weight block, of every layout.
