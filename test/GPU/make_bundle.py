@@ -38,7 +38,10 @@ def parse():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--chip", default="sm_80")
     parser.add_argument("--home", type=pathlib.Path, default=SOURCE / "build")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not (args.home / "bin/pquant-compile").exists():
+        parser.error(f"--home: there is no {args.home}/bin/pquant-compile")
+    return args
 
 
 def compile_both(args, model, name, flags):
